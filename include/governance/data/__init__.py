@@ -1,0 +1,1 @@
+"""Reading data, checking it against its contract, freezing it."""

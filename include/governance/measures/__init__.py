@@ -1,0 +1,1 @@
+"""Pure functions that turn arrays into measurements and never know a threshold: one file a family."""

@@ -1,0 +1,1 @@
+"""Moving `champion`: verify, move, tell the scoring service, smoke test, move back."""

@@ -1,0 +1,1 @@
+"""What people sign: the evidence, who may sign it, and the permit that follows."""

@@ -1,0 +1,1 @@
+"""The scoring service: loads nothing without a valid permit."""

@@ -1,0 +1,138 @@
+"""The only reader of the environment.
+
+A process is configured by ``GOVERNANCE_*`` variables and nothing else; ``.env.example`` lists them all. Where a
+variable is not set, the file that ``make up`` leaves in the state folder is asked, so that ``governance live loan``
+works in any terminal of a machine where the stack runs.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from governance.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: the folder that holds ``dags/``, ``plugins/`` and ``include/``."""
+
+CLIENT_FILE = "client.env"
+"""What ``make up`` writes into the state folder for commands typed in another terminal."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are, for this process.
+
+    Attributes:
+        state: Folder of everything that is not in version control.
+        root: The checkout whose code, policies and people are in force.
+        models: Folder of model folders.
+        policies: Folder of the tiers' policies.
+        people: The reviewed file of who is who.
+        environment: Name that permits are issued for.
+        ledger_url: PostgreSQL address of the ledger, with the role of this process's identity.
+        mlflow_url: MLflow's tracking server.
+        snapshots: Root of the Delta tables: a path, or ``s3://…``.
+        artifact_key: Private key that signs model files; the pipeline's, absent elsewhere.
+        review_key: Private key that signs decisions and permits; the API server's, absent elsewhere.
+        public_keys: Folder of the public keys that signatures are checked with.
+        serving_url: The scoring service.
+        airflow_url: Airflow's API server, for links and for the command line.
+    """
+
+    state: Path
+    root: Path
+    models: Path
+    policies: Path
+    people: Path
+    environment: str
+    ledger_url: str | None
+    mlflow_url: str | None
+    snapshots: str
+    artifact_key: Path | None
+    review_key: Path | None
+    public_keys: Path
+    serving_url: str | None
+    airflow_url: str | None
+
+    def require(self, name: str) -> str:
+        """Return a setting that must be there.
+
+        Raises:
+            InputError: It is not set; the message names the variable.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise InputError(
+                f"Expected {VARIABLES[name]} to be set, found nothing. "
+                f"Start the stack with `make up`, or set it as .env.example explains."
+            )
+        return str(value)
+
+
+VARIABLES = {
+    "state": "GOVERNANCE_STATE",
+    "root": "GOVERNANCE_ROOT",
+    "models": "GOVERNANCE_MODELS",
+    "policies": "GOVERNANCE_POLICIES",
+    "people": "GOVERNANCE_PEOPLE",
+    "environment": "GOVERNANCE_ENVIRONMENT",
+    "ledger_url": "GOVERNANCE_LEDGER_URL",
+    "mlflow_url": "GOVERNANCE_MLFLOW_URL",
+    "snapshots": "GOVERNANCE_SNAPSHOTS",
+    "artifact_key": "GOVERNANCE_ARTIFACT_KEY",
+    "review_key": "GOVERNANCE_REVIEW_KEY",
+    "public_keys": "GOVERNANCE_PUBLIC_KEYS",
+    "serving_url": "GOVERNANCE_SERVING_URL",
+    "airflow_url": "GOVERNANCE_AIRFLOW_URL",
+}
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of this process.
+
+    Args:
+        environment: Where to read; the process's own environment by default.
+
+    Raises:
+        InputError: A ``GOVERNANCE_`` variable is not one of ours (a typing error would otherwise go unnoticed).
+    """
+    given = dict(os.environ if environment is None else environment)
+    unknown = sorted(name for name in given if name.startswith("GOVERNANCE_") and name not in VARIABLES.values())
+    if unknown:
+        raise InputError(f"Unknown setting {unknown[0]}. Known: {', '.join(sorted(VARIABLES.values()))}.")
+    root = Path(given.get("GOVERNANCE_ROOT", ROOT))
+    state = Path(given.get("GOVERNANCE_STATE", root / ".state"))
+    values = {**_client_file(state), **given}
+
+    def path(name: str, default: Path) -> Path:
+        return Path(values.get(VARIABLES[name], default))
+
+    def optional_path(name: str) -> Path | None:
+        value = values.get(VARIABLES[name])
+        return Path(value) if value else None
+
+    return Settings(
+        state=state,
+        root=root,
+        models=path("models", root / "include" / "models"),
+        policies=path("policies", root / "include" / "policies"),
+        people=path("people", root / "include" / "people.yaml"),
+        environment=values.get("GOVERNANCE_ENVIRONMENT", "production"),
+        ledger_url=values.get("GOVERNANCE_LEDGER_URL"),
+        mlflow_url=values.get("GOVERNANCE_MLFLOW_URL"),
+        snapshots=values.get("GOVERNANCE_SNAPSHOTS", str(state / "snapshots")),
+        artifact_key=optional_path("artifact_key"),
+        review_key=optional_path("review_key"),
+        public_keys=path("public_keys", state / "keys" / "public"),
+        serving_url=values.get("GOVERNANCE_SERVING_URL"),
+        airflow_url=values.get("GOVERNANCE_AIRFLOW_URL"),
+    )
+
+
+def _client_file(state: Path) -> dict[str, str]:
+    try:
+        lines = (state / CLIENT_FILE).read_text().splitlines()
+    except OSError:
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

@@ -1,0 +1,1 @@
+"""Running a model folder's own training function, and what surrounds it."""
