@@ -1,0 +1,325 @@
+"""What is governed, and who is who: the model folders and ``people.yaml``, read and typed.
+
+This module knows the shape of these files. Whether a folder is *right* (a leak among the features, a role that nobody
+holds) is the question of :mod:`governance.check`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, field_validator, model_validator
+
+from governance import yamlfile
+from governance.errors import InputError
+from governance.settings import Settings
+from governance.yamlfile import Document, Strict
+
+Tier = Literal["high", "medium", "low"]
+
+
+class Owner(Strict):
+    """Who answers for the model: a team, and the person in it."""
+
+    team: str
+    person: str
+
+
+class DataSpec(Strict):
+    """Where the data come from, what they may be used for, and the contract that they must meet."""
+
+    source: str
+    purposes: list[str] = Field(min_length=1)
+    contract: str
+
+
+class Target(Strict):
+    """The column that the model learns, and what is wrong with it."""
+
+    column: str
+    favourable: int = 1
+    meaning: str
+    known_bias: str
+
+
+class Protected(Strict):
+    """A protected attribute: indicators (group → column), or one column with its values.
+
+    Three forms are written in ``model.yaml``: ``race: {Black: black, otherwise: white}`` (indicators),
+    ``sex: {column: male, values: {men: 1, women: 0}}``, and ``region: region`` (a column of names).
+    """
+
+    indicators: dict[str, str] | None = None
+    otherwise: str | None = None
+    column: str | None = None
+    values: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forms(cls, written: Any) -> Any:
+        if isinstance(written, str):
+            return {"column": written}
+        if isinstance(written, dict) and "column" not in written and "indicators" not in written:
+            indicators = {group: column for group, column in written.items() if group != "otherwise"}
+            return {"indicators": indicators, "otherwise": written.get("otherwise")}
+        return written
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "Protected":
+        if not self.indicators and not self.column:
+            raise ValueError("name a column, or a column for each group.")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data that it is made from."""
+        return (self.column,) if self.column else tuple((self.indicators or {}).values())
+
+
+class Evaluation(Strict):
+    """How the estimates are made: a sealed holdout, or out-of-fold predictions for small data (§10.8)."""
+
+    method: Literal["holdout", "cross_validation"] = "holdout"
+    folds: int = Field(default=5, ge=2)
+    repetitions: int = Field(default=3, ge=2)
+    test_share: float = Field(default=0.3, gt=0, lt=1)
+
+
+class Limits(Strict):
+    """What one call of the folder's ``fit`` may use."""
+
+    seconds: int = Field(default=600, gt=0)
+    memory_mb: int = Field(default=4096, gt=0)
+
+
+class TrainingSpec(Strict):
+    """How the model is trained."""
+
+    seed: int = 0
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    evaluation: Evaluation = Evaluation()
+    limits: Limits = Limits()
+    trusted_types: list[str] = Field(default_factory=list)
+
+
+class AlternativesSpec(Strict):
+    """What the search for a less discriminatory alternative may vary."""
+
+    thresholds: list[float] = Field(default_factory=list)
+    parameters: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Grant(Strict):
+    """A protected attribute or a leak that is a feature all the same, with the reason."""
+
+    column: str
+    reason: str = Field(min_length=10)
+
+
+class ModelSpec(Strict):
+    """``model.yaml``: one governed model."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    title: str
+    purpose: str
+    owner: Owner
+    developers: list[str] = Field(min_length=1)
+    tier: Tier
+    task: Literal["binary_classification"]
+    data: DataSpec
+    target: Target
+    limitations: str
+    assumptions: str
+    protected: dict[str, Protected]
+    intersections: list[list[str]] = Field(default_factory=list)
+    features: dict[str, str] = Field(min_length=1)
+    proxies: list[str] = Field(default_factory=list)
+    leaks: dict[str, str] = Field(default_factory=dict)
+    granted: list[Grant] = Field(default_factory=list)
+    training: TrainingSpec = TrainingSpec()
+    alternatives: AlternativesSpec = AlternativesSpec()
+    _document: Any = PrivateAttr(default=None)
+
+    @field_validator("purpose", "limitations", "assumptions")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        if len(text.split()) < 3:
+            raise ValueError("a sentence is expected here: a reviewer signs on it.")
+        return text
+
+    @property
+    def document(self) -> Document["ModelSpec"]:
+        """The file it was read from."""
+        return self._document  # type: ignore[no-any-return]  # set by load_spec, always
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.document.path.parent
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``model.yaml``."""
+        return self.document.digest
+
+    @property
+    def contract(self) -> Path:
+        """The contract's file."""
+        return self.folder / self.data.contract
+
+    @property
+    def protected_columns(self) -> tuple[str, ...]:
+        """Every column that a protected attribute is made from."""
+        return tuple(column for attribute in self.protected.values() for column in attribute.columns)
+
+
+class Person(Strict):
+    """One person of ``people.yaml``."""
+
+    login: str
+    id: str = Field(pattern=r"^p-[0-9a-f]{4,}$")
+    name: str
+    roles: list[str] = Field(default_factory=list)
+    emails: list[str] = Field(default_factory=list)
+
+
+class PeopleFile(Strict):
+    """``people.yaml``: role names and people."""
+
+    roles: dict[str, str]
+    people: list[Person]
+
+
+@dataclass(frozen=True)
+class People:
+    """Who is who, by login, by pseudonymous id and by the e-mail of a commit."""
+
+    document: Document[PeopleFile]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``people.yaml``."""
+        return self.document.digest
+
+    @property
+    def everyone(self) -> list[Person]:
+        """All people, in the order of the file."""
+        return self.document.content.people
+
+    def by_login(self, login: str) -> Person | None:
+        """Return the person with this login of Airflow."""
+        return next((person for person in self.everyone if person.login == login), None)
+
+    def by_id(self, identity: str) -> Person | None:
+        """Return the person with this pseudonymous id."""
+        return next((person for person in self.everyone if person.id == identity), None)
+
+    def by_email(self, email: str) -> Person | None:
+        """Return the person who commits with this e-mail address."""
+        wanted = email.strip().lower()
+        return next((p for p in self.everyone if wanted in [known.lower() for known in p.emails]), None)
+
+    def identity(self, login: str) -> str:
+        """Return the pseudonymous id of a login.
+
+        Raises:
+            InputError: The login is not in the file.
+        """
+        person = self.by_login(login)
+        if person is None:
+            raise InputError(f"Expected the login {login!r} in {self.document.path}, found no such person. Add them.")
+        return person.id
+
+    def name(self, identity: str) -> str:
+        """Return a person's name for display; the id where the person is no longer in the file."""
+        person = self.by_id(identity)
+        return person.name if person else identity
+
+    def holders(self, role: str) -> list[Person]:
+        """Return who holds a role."""
+        return [person for person in self.everyone if role in person.roles]
+
+    def role_title(self, role: str) -> str:
+        """Return a role's name as people read it."""
+        return self.document.content.roles.get(role, role)
+
+
+def load_people(path: Path, body: bytes | None = None) -> People:
+    """Read ``people.yaml``.
+
+    Raises:
+        FaultyFileError: With every fault in it: shape, unknown roles, logins, ids or e-mails that occur twice.
+    """
+    people = People(yamlfile.read(path, PeopleFile, body))
+    faults = [*_unknown_roles(people), *_repeated(people)]
+    if faults:
+        raise yamlfile.FaultyFileError(faults)
+    return people
+
+
+def _unknown_roles(people: People) -> list[yamlfile.Fault]:
+    known = people.document.content.roles
+    return [
+        people.document.fault(
+            ("people", index, "roles"), f"Unknown role `{role}` of {person.login}.", f"Known: {', '.join(known)}."
+        )
+        for index, person in enumerate(people.everyone)
+        for role in person.roles
+        if role not in known
+    ]
+
+
+def _repeated(people: People) -> list[yamlfile.Fault]:
+    faults, seen = [], set()
+    for index, person in enumerate(people.everyone):
+        for name in (person.login, person.id, *(email.lower() for email in person.emails)):
+            if name in seen:
+                remedy = "One person, one login, one id: two accounts of one person could sign twice."
+                faults.append(people.document.fault(("people", index), f"`{name}` occurs twice.", remedy))
+            seen.add(name)
+    return faults
+
+
+def load_spec(folder: Path) -> ModelSpec:
+    """Read a model folder's ``model.yaml``.
+
+    Raises:
+        FaultyFileError: With every fault in its shape.
+    """
+    document = yamlfile.read(folder / "model.yaml", ModelSpec)
+    spec = document.content
+    spec._document = document
+    if spec.name != folder.name:
+        raise yamlfile.FaultyFileError(
+            [document.fault(("name",), f"The name `{spec.name}` is not the folder's, `{folder.name}`.", "Make them one.")]
+        )
+    return spec
+
+
+def model_folders(settings: Settings) -> list[Path]:
+    """Return the folders that hold a ``model.yaml``, by name."""
+    return sorted(path.parent for path in settings.models.glob("*/model.yaml"))
+
+
+def find_spec(settings: Settings, name: str) -> ModelSpec:
+    """Return the spec of a model by its name.
+
+    Raises:
+        InputError: There is no such folder; the message lists those that there are.
+    """
+    folder = settings.models / name
+    if not (folder / "model.yaml").is_file():
+        known = ", ".join(path.name for path in model_folders(settings)) or "none"
+        raise InputError(f"Expected a model folder {folder}, found none. Known models: {known}.")
+    return load_spec(folder)
+
+
+def people_of(settings: Settings) -> People:
+    """Return the people in force."""
+    return load_people(settings.people)
+
+
+def names_of(people: People) -> Mapping[str, str]:
+    """Return pseudonymous id → name, for display."""
+    return {person.id: person.name for person in people.everyone}
