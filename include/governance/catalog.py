@@ -287,13 +287,24 @@ def load_spec(folder: Path) -> ModelSpec:
     Raises:
         FaultyFileError: With every fault in its shape.
     """
-    document = yamlfile.read(folder / "model.yaml", ModelSpec)
-    spec = document.content
-    spec._document = document
+    spec = spec_from_bytes(None, folder / "model.yaml")
+    document = spec.document
     if spec.name != folder.name:
         raise yamlfile.FaultyFileError(
-            [document.fault(("name",), f"The name `{spec.name}` is not the folder's, `{folder.name}`.", "Make them one.")]
+            [
+                document.fault(
+                    ("name",), f"The name `{spec.name}` is not the folder's, `{folder.name}`.", "Make them one."
+                )
+            ]
         )
+    return spec
+
+
+def spec_from_bytes(body: bytes | None, path: Path = Path("model.yaml")) -> ModelSpec:
+    """Read a spec from the bytes that a permit carries, or from its file."""
+    document = yamlfile.read(path, ModelSpec, body)
+    spec = document.content
+    spec._document = document
     return spec
 
 

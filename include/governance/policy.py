@@ -217,7 +217,9 @@ def _merged_rules(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterat
             **(mine[name].model_dump(exclude_none=True) if name in mine else {}),
         }
         if "measure" not in text:
-            raise FaultyFileError([document.fault(("rules", name), f"Rule `{name}` names no measure.", "Add `measure:`.")])
+            raise FaultyFileError(
+                [document.fault(("rules", name), f"Rule `{name}` names no measure.", "Add `measure:`.")]
+            )
         limits = {limit: float(text[limit]) for limit in LIMITS if limit in text}
         if not limits and text.get("over") != "groups":
             found = f"Rule `{name}` has no limit: it would pass whatever is measured."
@@ -269,7 +271,9 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
             yield from _looser(own, ("rules", name), rule, floor.rules[name], floor.tier)
 
 
-def _looser(own: Document[PolicyFile], path: tuple[str, ...], mine: Strict, floor: Strict, tier: str) -> Iterator[Fault]:
+def _looser(
+    own: Document[PolicyFile], path: tuple[str, ...], mine: Strict, floor: Strict, tier: str
+) -> Iterator[Fault]:
     for key, is_tight in _TIGHTER.items():
         value, demanded = getattr(mine, key, None), getattr(floor, key, None)
         if value is None or (demanded is None and key not in ("over", "of")):

@@ -107,12 +107,14 @@ def read(path: Path, shape: type[Shape], body: bytes | None = None) -> Document[
         body = _bytes(path)
     try:
         node = yaml.compose(body, Loader=yaml.CSafeLoader)
-        data = yaml.load(body, Loader=_UniqueKeysLoader)  # noqa: S506 - a subclass of the safe loader
+        data = yaml.load(body, Loader=_UniqueKeysLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FaultyFileError([_yaml_fault(path, error)]) from error
     lines = _lines(node)
     if not isinstance(data, dict):
-        raise FaultyFileError([Fault(path, 1, "Expected keys and values, found something else.", "Write `key: value`.")])
+        raise FaultyFileError(
+            [Fault(path, 1, "Expected keys and values, found something else.", "Write `key: value`.")]
+        )
     try:
         content = shape.model_validate(data)
     except ValidationError as error:
@@ -135,7 +137,9 @@ class _UniqueKeysLoader(yaml.CSafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML's stubs
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is written twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} is written twice", problem_mark=key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -143,7 +147,9 @@ class _UniqueKeysLoader(yaml.CSafeLoader):
 def _yaml_fault(path: Path, error: Exception) -> Fault:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
-    return Fault(path, mark.line + 1 if mark else 1, f"This is not YAML: {problem}.", "Check the indentation and the quotes.")
+    return Fault(
+        path, mark.line + 1 if mark else 1, f"This is not YAML: {problem}.", "Check the indentation and the quotes."
+    )
 
 
 def _lines(node: yaml.Node | None, path: Path_ = ()) -> dict[Path_, int]:

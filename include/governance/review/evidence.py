@@ -1,0 +1,143 @@
+"""The evidence: one canonical document with everything that people sign for.
+
+It is pure content (§10.1): digests, measurements, verdict, policy, people. Times, run ids and host names stand in the
+ledger entry beside it, so that the same facts always have the same digest.
+"""
+
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from governance import canonical
+from governance.catalog import ModelSpec, People
+from governance.code import CodeState
+from governance.policy import Policy, Slices, judge
+from governance.records import Measurement, Verdict
+
+FORMAT = "governance-evidence/1"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the steps before the judgement established, in the form in which evidence holds it.
+
+    Attributes:
+        version: Semantic version of the candidate.
+        attempt: Which attempt of the run this is, from 1.
+        registry_version: The version in MLflow's registry.
+        environment: What a permit would be for.
+        lock: Digest of the environment's lock, Python version and number of packages.
+        data: Source, snapshot digest, rows, columns, contract.
+        training: Parameters, seed, threshold, evaluation, attempts on the same rows.
+        artifact: Manifest digest, files, trusted types.
+        request: Reason and version bump.
+        started_by: Pseudonymous id of who triggered the run.
+        alternatives: What was searched, or nothing.
+        replaces: The blocked attempt before this one, or nothing.
+    """
+
+    version: str
+    attempt: int
+    registry_version: int
+    environment: str
+    lock: Mapping[str, Any]
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    artifact: Mapping[str, Any]
+    request: Mapping[str, Any]
+    started_by: str
+    alternatives: Mapping[str, Any] | None = None
+    replaces: Mapping[str, Any] | None = None
+
+
+def compose(
+    facts: Facts,
+    spec: ModelSpec,
+    policy: Policy,
+    people: People,
+    code: CodeState,
+    measurements: Iterable[Measurement],
+) -> tuple[Json, Verdict]:
+    """Write the evidence of a candidate, and judge it.
+
+    Returns:
+        The document, and the verdict that it holds.
+    """
+    measured = sorted(measurements, key=lambda measurement: measurement.key)
+    verdict = judge(policy, Slices.of(spec), measured)
+    document = {
+        "format": FORMAT,
+        "model": {
+            "name": spec.name,
+            "title": spec.title,
+            "version": facts.version,
+            "attempt": facts.attempt,
+            "registry_version": facts.registry_version,
+            "tier": spec.tier,
+            "environment": facts.environment,
+        },
+        "spec": _spec_part(spec, people),
+        "policy": {
+            "digest": policy.digest,
+            "version": policy.version,
+            "tier": policy.tier,
+            "tier_version": policy.tier_version,
+        },
+        "people": {"digest": people.digest},
+        "code": {"digest": code.digest, "commit": code.commit, "uncommitted": list(code.uncommitted)},
+        "environment": dict(facts.lock),
+        "data": dict(facts.data),
+        "training": dict(facts.training),
+        "artifact": dict(facts.artifact),
+        "request": dict(facts.request),
+        "involved": _involved(facts, spec, people, code),
+        "measurements": [measurement.to_dict() for measurement in measured],
+        "verdict": verdict.to_dict(),
+        "alternatives": facts.alternatives,
+        "replaces": facts.replaces,
+        "waivers": [],
+    }
+    return document, verdict
+
+
+def digest_of(document: Json) -> str:
+    """Return the digest that people sign."""
+    return canonical.digest(document)
+
+
+def python_version() -> str:
+    """Return the version of the running Python."""
+    return platform.python_version()
+
+
+def _spec_part(spec: ModelSpec, people: People) -> Json:
+    return {
+        "digest": spec.digest,
+        "purpose": spec.purpose,
+        "owner": {"team": spec.owner.team, "person": people.identity(spec.owner.person)},
+        "developers": [people.identity(login) for login in spec.developers],
+        "limitations": spec.limitations,
+        "assumptions": spec.assumptions,
+        "target": spec.target.model_dump(),
+        "features": dict(spec.features),
+        "proxies": list(spec.proxies),
+        "protected": list(spec.protected),
+        "intersections": [list(names) for names in spec.intersections],
+    }
+
+
+def _involved(facts: Facts, spec: ModelSpec, people: People, code: CodeState) -> Json:
+    authors = []
+    for author in code.authors:
+        person = people.by_email(author.email)
+        # An e-mail nobody claims is committed to by its digest: evidence holds no names.
+        who = {"person": person.id} if person else {"email": canonical.digest(author.email)}
+        authors.append({**who, "commits": list(author.commits[:20])})
+    return {
+        "started_by": facts.started_by,
+        "developers": [people.identity(login) for login in spec.developers],
+        "authors": authors,
+    }

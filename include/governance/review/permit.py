@@ -1,0 +1,260 @@
+"""The permit: evidence and decisions, verifiable offline.
+
+The release task and the scoring service demand one. Its verifier needs the bundle, the public keys and a clock; no
+Airflow, no database, no network. Roles and limits come from the policy and people files whose digests the evidence
+names and every signature repeats, never from the evidence's own claims (§10.4); the verdict is not believed but
+repeated from the signed measurements.
+
+Not covered here: whether the bytes of a model are the permitted ones (:mod:`governance.training.artifacts`), and
+whether a reject reached the ledger before the permit (:mod:`governance.release.verify`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from governance import canonical
+from governance.catalog import ModelSpec, People, load_people, spec_from_bytes
+from governance.errors import NotPermittedError, TamperedError
+from governance.keys import PublicKeys, Signer
+from governance.policy import Policy, Slices, judge, policy_from_bytes
+from governance.records import Measurement, Verdict
+from governance.review import approvals, evidence
+from governance.review.approvals import SignedDecision
+
+FORMAT = "governance-permit/1"
+PURPOSE = "permit"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that a permit is verified from, as bytes.
+
+    Attributes:
+        evidence: Canonical bytes of the evidence.
+        permit: Canonical bytes of ``{"permit": …, "signature": …}``.
+        policy: The model's policy, as it was signed under.
+        tier: The tier's policy, likewise.
+        people: ``people.yaml``, likewise.
+        spec: ``model.yaml``, likewise.
+    """
+
+    evidence: bytes
+    permit: bytes
+    policy: bytes
+    tier: bytes
+    people: bytes
+    spec: bytes
+
+    NAMES = ("evidence.json", "permit.json", "policy.yaml", "tier.yaml", "people.yaml", "model.yaml")
+
+    def files(self) -> dict[str, bytes]:
+        """Return file name → bytes."""
+        parts = (self.evidence, self.permit, self.policy, self.tier, self.people, self.spec)
+        return dict(zip(self.NAMES, parts, strict=True))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Bundle":
+        """Read a bundle from a folder.
+
+        Raises:
+            NotPermittedError: A file of it is missing.
+        """
+        try:
+            return cls(*((folder / name).read_bytes() for name in cls.NAMES))
+        except OSError as error:
+            missing = Path(error.filename or folder).name
+            raise NotPermittedError(
+                f"Expected a permit with {', '.join(cls.NAMES)}, found no {missing}: nobody permitted this version. "
+                f"Release it through govern_<model>."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Permit:
+    """A permit that was verified.
+
+    Attributes:
+        model: The model's name.
+        version: Semantic version.
+        registry_version: Version in MLflow's registry.
+        environment: What it is valid for.
+        evidence_digest: What was signed.
+        manifest: Digest of the permitted model files.
+        issued_at: When the last signature completed it.
+        expires_at: When it ends.
+        decisions: The signatures.
+        evidence: The evidence itself.
+        verdict: The verdict, repeated.
+        people: Who was who when it was signed.
+        policy: The policy it was signed under.
+    """
+
+    model: str
+    version: str
+    registry_version: int
+    environment: str
+    evidence_digest: str
+    manifest: str
+    issued_at: datetime
+    expires_at: datetime
+    decisions: Sequence[SignedDecision]
+    evidence: Json
+    verdict: Verdict
+    people: People
+    policy: Policy
+
+
+def issue(
+    evidence_document: Json,
+    decisions: Sequence[SignedDecision],
+    run_actors: Mapping[str, Sequence[str]],
+    policy: Policy,
+    people: People,
+    signer: Signer,
+    now: datetime,
+) -> Json:
+    """Sign a permit: ``{"permit": …, "signature": …}``.
+
+    Raises:
+        NotPermittedError: The quorum is not complete.
+    """
+    missing = approvals.missing_roles(decisions, policy)
+    if missing or approvals.status_of(decisions, policy) != "approved":
+        raise NotPermittedError(f"Expected the quorum of every role, found {missing} missing.")
+    permit = {
+        "format": FORMAT,
+        "model": evidence_document["model"]["name"],
+        "version": evidence_document["model"]["version"],
+        "registry_version": evidence_document["model"]["registry_version"],
+        "environment": evidence_document["model"]["environment"],
+        "evidence": evidence.digest_of(evidence_document),
+        "manifest": evidence_document["artifact"]["manifest"],
+        "policy": policy.digest,
+        "people": people.digest,
+        "spec": evidence_document["spec"]["digest"],
+        "run_actors": {person: list(done) for person, done in sorted(run_actors.items())},
+        "decisions": [one.to_dict() for one in decisions],
+        "issued_at": now.isoformat(),
+        "expires_at": (now + timedelta(days=policy.permit.valid_days)).isoformat(),
+    }
+    return {"permit": permit, "signature": signer.sign(permit, PURPOSE)}
+
+
+def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) -> Permit:
+    """Verify a permit from bytes alone.
+
+    Raises:
+        TamperedError: A byte is not what was signed.
+        NotPermittedError: The permit does not permit: blocked, quorum, person, environment, time.
+    """
+    signed = canonical.from_bytes(bundle.permit)
+    document = _canonical_evidence(bundle)
+    permit = signed["permit"]
+    keys.verify(permit, signed["signature"], PURPOSE, approvals.KEY)
+    digest = canonical.digest_of_bytes(bundle.evidence)
+    _expect("the evidence's digest", permit["evidence"], digest)
+    policy, people, spec = _files_in_force(bundle, document, permit)
+    _bound_to(document, permit, environment)
+    verdict = _repeat_verdict(document, policy, spec)
+    decisions = _quorum(document, digest, permit, policy, people, keys)
+    issued, expires = (datetime.fromisoformat(permit[name]) for name in ("issued_at", "expires_at"))
+    if expires > issued + timedelta(days=policy.permit.valid_days):
+        raise NotPermittedError(f"This permit lasts longer than the policy's {policy.permit.valid_days} days.")
+    if now >= expires:
+        raise NotPermittedError(f"The permit of {permit['model']} {permit['version']} ended on {expires:%d %b %Y}.")
+    return Permit(
+        model=permit["model"],
+        version=permit["version"],
+        registry_version=permit["registry_version"],
+        environment=permit["environment"],
+        evidence_digest=digest,
+        manifest=permit["manifest"],
+        issued_at=issued,
+        expires_at=expires,
+        decisions=decisions,
+        evidence=document,
+        verdict=verdict,
+        people=people,
+        policy=policy,
+    )
+
+
+def _canonical_evidence(bundle: Bundle) -> Json:
+    document = canonical.from_bytes(bundle.evidence)
+    if not isinstance(document, dict) or document.get("format") != evidence.FORMAT:
+        raise TamperedError(f"Expected evidence of format {evidence.FORMAT}, found something else.")
+    return document
+
+
+def _files_in_force(bundle: Bundle, document: Json, permit: Json) -> tuple[Policy, People, ModelSpec]:
+    policy = policy_from_bytes(bundle.policy, bundle.tier)
+    people = load_people(Path("people.yaml"), bundle.people)
+    spec = spec_from_bytes(bundle.spec)
+    developers = [people.identity(login) for login in spec.developers]
+    for what, found, named in (
+        ("the digest of model.yaml", spec.digest, document["spec"]["digest"]),
+        ("the digest of model.yaml in the permit", permit["spec"], spec.digest),
+        ("the developers", developers, document["involved"]["developers"]),
+        ("the policy's digest", policy.digest, document["policy"]["digest"]),
+        ("the policy's digest in the permit", permit["policy"], policy.digest),
+        ("the digest of people.yaml", people.digest, document["people"]["digest"]),
+        ("the digest of people.yaml in the permit", permit["people"], people.digest),
+    ):
+        _expect(what, named, found)
+    return policy, people, spec
+
+
+def _bound_to(document: Json, permit: Json, environment: str) -> None:
+    model = document["model"]
+    for what, in_permit, in_evidence in (
+        ("the model", permit["model"], model["name"]),
+        ("the version", permit["version"], model["version"]),
+        ("the registry version", permit["registry_version"], model["registry_version"]),
+        ("the model files", permit["manifest"], document["artifact"]["manifest"]),
+        ("the environment", permit["environment"], model["environment"]),
+    ):
+        _expect(what, in_permit, in_evidence)
+    if permit["environment"] != environment:
+        raise NotPermittedError(f"Expected a permit for {environment}, found one for {permit['environment']}.")
+
+
+def _repeat_verdict(document: Json, policy: Policy, spec: ModelSpec) -> Verdict:
+    measurements = [Measurement.from_dict(one) for one in document["measurements"]]
+    verdict = judge(policy, Slices.of(spec), measurements)
+    if canonical.digest(verdict.to_dict()) != canonical.digest(document["verdict"]):
+        raise TamperedError(
+            "The policy, applied to the signed measurements, gives another verdict than the evidence says."
+        )
+    if not verdict.may_be_released:
+        failing = ", ".join(rule.rule for rule in verdict.failing())
+        raise NotPermittedError(f"The policy stops this version: {failing or 'no rule was judged'}.")
+    return verdict
+
+
+def _quorum(
+    document: Json, digest: str, permit: Json, policy: Policy, people: People, keys: PublicKeys
+) -> list[SignedDecision]:
+    signed = [SignedDecision.from_dict(one) for one in permit["decisions"]]
+    decisions = approvals.valid_decisions(signed, digest, document, policy, people, keys)
+    if len(decisions) != len(signed):
+        raise NotPermittedError(f"Of {len(signed)} decisions in the permit only {len(decisions)} are valid.")
+    actors = set(permit["run_actors"])
+    if any(one.decision["person"] in actors for one in decisions):
+        raise NotPermittedError("A person who started, cleared or patched the run is among those who signed.")
+    missing = approvals.missing_roles(decisions, policy)
+    if missing or approvals.status_of(decisions, policy) != "approved":
+        lacking = ", ".join(f"{count} × {people.role_title(role)}" for role, count in missing.items())
+        raise NotPermittedError(f"Signatures are missing: {lacking or 'somebody rejected'}.")
+    return decisions
+
+
+def _expect(what: str, expected: Any, found: Any) -> None:
+    if expected != found:
+        raise TamperedError(
+            f"Expected {what} {str(expected)[:16]}, found {str(found)[:16]}: changed after it was signed."
+        )
