@@ -1,0 +1,99 @@
+"""## govern_<model>
+
+Takes a model from data to production: ingest → validate → train → measure → judge → [alternatives → measure → judge]
+→ approve → release → announce. One DAG for each folder in `include/models/`.
+
+**Normal**: about a minute until it waits for signatures; then as long as people take; then about ten seconds.
+**Red**: open the red task's log; its last line says what was expected, what was found and what to do. Mend that and
+clear the task: no step registers, releases or tells anything twice. A red `judge` is a verdict, not a fault.
+**Never** mark a task successful to get on: release verifies the permit from the bytes and releases nothing without it.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Param, TaskGroup, chain, cross_downstream, get_parsing_context
+
+from governance_airflow import notify
+from governance_airflow.models import governed_models
+from governance_airflow.operators.step import StepOperator as Step
+from governance_airflow.runbook import for_task
+from governance_airflow.sensors.approval import ApprovalSensor
+
+FORM = {
+    "reason": Param("", type="string", minLength=5, description="Why this run: a reviewer reads it."),
+    "bump": Param("minor", enum=["major", "minor", "patch"], description="What changes in the semantic version."),
+    "parameters": Param({}, type="object", description='Training parameters to change, such as {"seed": 1}.'),
+    "source": Param(
+        None, type=["null", "string"], description="Other data, such as csv:path; nothing means the spec's."
+    ),
+}
+FAMILIES = ("performance", "fairness", "explainability", "operations")
+
+
+def measure_and_judge(attempt: int, group: str, judge_id: str, **of: str) -> tuple[TaskGroup, Step]:
+    """Measure an attempt, one task a family, and judge it."""
+    with TaskGroup(group) as measure:
+        for family in FAMILIES:
+            arguments = {"attempt": attempt, "family": family}
+            Step(task_id=family, step="measure", arguments=arguments, doc_md=for_task("measure"), **of)
+    arguments = {"attempt": attempt}
+    return measure, Step(task_id=judge_id, step="judge", arguments=arguments, doc_md=for_task("judge"), **of)
+
+
+# The DAG processor asks for all of them, a running task for its own only.
+wanted = get_parsing_context().dag_id
+
+for model in governed_models(only=wanted):
+    with DAG(
+        dag_id=f"govern_{model.name}",
+        description=model.title,
+        doc_md=__doc__,
+        schedule=None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=4,
+        params=FORM,
+        tags=["governance", "govern", f"tier/{model.tier}"],
+        default_args={
+            "owner": model.owner,
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "retry_exponential_backoff": True,
+            "execution_timeout": timedelta(minutes=30),
+            "on_failure_callback": notify.failed,
+        },
+    ):
+        of = {"model": model.name}
+        ingest = Step(task_id="ingest", step="ingest", doc_md=for_task("ingest"), **of)
+        validate = Step(task_id="validate", step="validate", doc_md=for_task("validate"), **of)
+        train = Step(task_id="train", step="train", doc_md=for_task("train"), **of)
+
+        measure, judge = measure_and_judge(1, "measure", "judge", **of)
+        search = Step(task_id="search_alternatives", step="search_alternatives", doc_md=for_task("search"), **of)
+        measure_again, judge_again = measure_and_judge(2, "measure_alternative", "judge_alternative", **of)
+
+        approvals = [
+            ApprovalSensor(
+                task_id=f"approve_{role}",
+                role=role,
+                retries=0,
+                execution_timeout=None,
+                trigger_rule="none_failed",  # the alternative's tasks are skipped where none was needed
+                doc_md=for_task("approve"),
+                **of,
+            )
+            for role in model.roles
+        ]
+        release = Step(
+            task_id="release",
+            step="release",
+            outlets=[model.asset],
+            trigger_rule="none_failed",
+            doc_md=for_task("release"),
+            **of,
+        )
+        announce = Step(task_id="announce", step="announce", doc_md=for_task("announce"), **of)
+
+        chain(ingest, validate, train, measure, judge, search, measure_again, judge_again)
+        cross_downstream([judge, judge_again], [*approvals, release])
+        chain(approvals, release, announce)

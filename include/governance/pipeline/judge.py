@@ -1,0 +1,201 @@
+"""Put the evidence together, judge it, and ask for signatures or say what is in the way."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from governance.code import lock_digest, locked_packages, provenance, unknown_authors
+from governance.errors import GovernanceError
+from governance.ledger.log import Entry
+from governance.pipeline import datasets
+from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.measure import FAMILIES, measured_entry, measurements_of
+from governance.pipeline.run import Message, Run, Step
+from governance.pipeline.train import candidate_of
+from governance.pipeline.validate import validation_of
+from governance.records import Lineage, Measurement, RuleResult, Verdict
+from governance.review import evidence
+from governance.review.evidence import Facts
+from governance.training import tracking
+
+Json = dict[str, Any]
+
+
+def judge_candidate(run: Run, attempt: int) -> Step:
+    """Judge an attempt: write the evidence, tag the version, tell people.
+
+    The task fails where the verdict blocks and nothing more will be tried in this run.
+    """
+    candidate = candidate_of(run, attempt)
+    entry = _recorded_or_new(run, attempt, candidate)
+    digest, verdict = entry.data["digest"], Verdict.from_dict(entry.data["evidence"]["verdict"])
+    _publish(run, candidate, entry, verdict)
+    lineage = Lineage(
+        [datasets.model_version(run.model, candidate.data["manifest"])]
+        + [datasets.measured(run.model, family) for family in FAMILIES],
+        [datasets.evidence_dataset(run.model, digest)],
+    )
+    summary = {"verdict": str(verdict.outcome), "evidence": digest, "rules": _lines(verdict)}
+    if verdict.may_be_released:
+        return Step(summary, lineage, [_waiting(run, entry, verdict)])
+    run.record("rejected", {"evidence": digest, "attempt": attempt, "reason": _why(verdict)}, key=f"blocked:{digest}")
+    told = [_blocked(run, entry, verdict)]
+    if attempt == 1 and may_search(run, verdict):
+        return Step(summary, lineage, told)
+    return Step(summary, lineage, told, failed=f"Blocked: {_why(verdict)}{_whom_to_add(run)}")
+
+
+def judged(run: Run, attempt: int) -> tuple[Entry, Verdict]:
+    """Return the evidence entry of an attempt, and its verdict."""
+    manifest = candidate_of(run, attempt).data["manifest"]
+    for entry in reversed(run.ledger.find(kind="evidence", subject=run.model)):
+        document = entry.data["evidence"]
+        if entry.data["run_id"] == run.run_id and document["artifact"]["manifest"] == manifest:
+            return entry, Verdict.from_dict(document["verdict"])
+    raise GovernanceError(f"Expected evidence of attempt {attempt} of run {run.run_id}, found none: clear the judge.")
+
+
+def may_search(run: Run, verdict: Verdict) -> bool:
+    """Whether only fairness rules failed, and the policy has less discriminatory alternatives searched."""
+    failing = verdict.failing()
+    return run.policy.alternatives.search and bool(failing) and all(r.measure.startswith("fairness.") for r in failing)
+
+
+def _recorded_or_new(run: Run, attempt: int, candidate: Entry) -> Entry:
+    """Return the evidence of these inputs; written once, so that a cleared task does not change what was signed."""
+    measured = [measured_entry(run, attempt, family).leaf for family in FAMILIES]
+    key = run.key(
+        "evidence",
+        attempt=attempt,
+        manifest=candidate.data["manifest"],
+        measured=measured,
+        policy=run.policy.digest,
+        people=run.people.digest,
+        spec=run.spec.digest,
+        code=run.code.digest,
+        uncommitted=list(run.code.uncommitted),
+    )
+    known = run.ledger.get(key)
+    if known:
+        return known
+    document, _ = _compose(run, attempt, candidate)
+    return run.record("evidence", _entry(run, document, evidence.digest_of(document), candidate), key)
+
+
+def _compose(run: Run, attempt: int, candidate: Entry) -> tuple[Json, Verdict]:
+    frozen = snapshot_of(run)
+    validation = validation_of(run, frozen)
+    measured = [one for family in FAMILIES for one in measurements_of(run, attempt, family)]
+    facts = Facts(
+        version=run.version,
+        attempt=attempt,
+        registry_version=candidate.data["registry_version"],
+        environment=run.settings.environment,
+        lock={
+            "lock": lock_digest(run.settings),
+            "python": evidence.python_version(),
+            "packages": locked_packages(run.settings),
+        },
+        data={
+            "source": run.source,
+            "snapshot": frozen.digest,
+            "rows": frozen.rows,
+            "columns": len(frozen.columns),
+            "contract": {
+                "digest": validation.data["contract"],
+                "expectations": validation.data["expectations"],
+                "failed": len(validation.data["breaches"]),
+            },
+        },
+        training={**candidate.data["training"], "attempts": attempt},
+        artifact=candidate.data["artifact"],
+        request={"reason": run.request.reason, "bump": run.request.bump, "parameters": run.request.parameters},
+        started_by=run.request.started_by,
+        alternatives=_alternatives(run, attempt),
+        replaces=_replaced(run, attempt),
+    )
+    whole: list[Measurement] = [*measured, *provenance(run.code, run.people)]
+    return evidence.compose(facts, run.spec, run.policy, run.people, run.code, whole)
+
+
+def _alternatives(run: Run, attempt: int) -> Json | None:
+    return {"tried": run.need("alternatives").data["tried"]} if attempt > 1 else None
+
+
+def _replaced(run: Run, attempt: int) -> Json | None:
+    if attempt == 1:
+        return None
+    entry, _ = judged(run, attempt - 1)
+    return {
+        "evidence": entry.data["digest"],
+        "registry_version": entry.data["evidence"]["model"]["registry_version"],
+    }
+
+
+def _entry(run: Run, document: Json, digest: str, candidate: Entry) -> Json:
+    now = datetime.now(UTC)
+    return {
+        "digest": digest,
+        "evidence": document,
+        "mlflow_run": candidate.data["mlflow_run"],
+        "asked_at": now.isoformat(),
+        "expires_at": (now + timedelta(days=float(run.policy.approvals.expire_after_days))).isoformat(),
+    }
+
+
+def _publish(run: Run, candidate: Entry, entry: Entry, verdict: Verdict) -> None:
+    tracking.publish_evidence(
+        run.settings.require("mlflow_url"),
+        model=run.model,
+        registry_version=candidate.data["registry_version"],
+        mlflow_run=candidate.data["mlflow_run"],
+        evidence=entry.data["evidence"],
+        tags={
+            "governance.verdict": str(verdict.outcome),
+            "governance.evidence": entry.data["digest"],
+            "governance.state": "candidate" if verdict.may_be_released else "rejected",
+            "governance.version": run.version,
+        },
+    )
+
+
+def _lines(verdict: Verdict) -> list[str]:
+    return [_line(rule) for rule in verdict.rules]
+
+
+def _line(rule: RuleResult) -> str:
+    return f"{rule.outcome}: {_named(rule)}: {rule.reason}"
+
+
+def _why(verdict: Verdict) -> str:
+    return " ".join(f"{_named(rule)}: {rule.reason}" for rule in verdict.failing())
+
+
+def _named(rule: RuleResult) -> str:
+    """Return a rule with what it speaks of: ``Parity difference race``."""
+    return f"{rule.title} {_slice(rule.slice)}".strip()
+
+
+def _slice(slice_: Any) -> str:
+    return slice_["attribute"] if "attribute" in slice_ else " ".join(slice_.values())
+
+
+def _whom_to_add(run: Run) -> str:
+    unknown = unknown_authors(run.code, run.people)
+    changed = run.code.uncommitted
+    said = f" Add to include/people.yaml who commits as {', '.join(unknown)}." if unknown else ""
+    return said + (f" Commit {', '.join(changed[:5])}." if changed else "")
+
+
+def _waiting(run: Run, entry: Entry, verdict: Verdict) -> Message:
+    roles = " and ".join(run.people.role_title(role) for role in run.policy.approvals.roles)
+    text = f"{run.model} {run.version} waits for {roles}: {verdict.outcome}, evidence {entry.data['digest'][:16]}."
+    return Message(f"waiting:{entry.data['digest']}", "waiting", text, _review(run))
+
+
+def _blocked(run: Run, entry: Entry, verdict: Verdict) -> Message:
+    text = f"{run.model} {run.version} is blocked. {_why(verdict)}"
+    return Message(f"blocked:{entry.data['digest']}", "blocked", text, _review(run))
+
+
+def _review(run: Run) -> str:
+    return f"/plugin/governance/review/{run.model}/{run.version}"

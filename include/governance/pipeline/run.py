@@ -1,0 +1,222 @@
+"""One run of the pipeline for one model: what was asked, by whom, and what it has recorded so far."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from governance import canonical
+from governance.catalog import ModelSpec, People, find_spec, people_of
+from governance.code import CodeState, code_state
+from governance.errors import InputError
+from governance.ledger.log import Entry, Ledger
+from governance.policy import Policy, load_policy
+from governance.records import Lineage
+from governance.settings import Settings
+
+Json = dict[str, Any]
+
+BUMPS = ("major", "minor", "patch")
+REQUEST_KEYS = ("reason", "parameters", "source", "bump")
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something to tell people, once.
+
+    Attributes:
+        key: What makes it the same message; a second one with this key is not sent.
+        kind: ``blocked``, ``waiting``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``.
+        text: The message, in a sentence or two.
+        path: Where to look, below Airflow's address.
+    """
+
+    key: str
+    kind: str
+    text: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step leaves behind.
+
+    Attributes:
+        summary: A few words and numbers for people; nothing is decided by it.
+        lineage: What it read and wrote.
+        messages: Whom to tell what.
+        skipped: Why there was nothing to do.
+        failed: Why the run ends here, recorded and told already.
+    """
+
+    summary: Json
+    lineage: Lineage = field(default_factory=Lineage)
+    messages: Sequence[Message] = ()
+    skipped: str | None = None
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for when the run was triggered; all of it ends in the evidence."""
+
+    reason: str
+    parameters: Json
+    source: str | None
+    bump: str
+    started_by: str
+
+    def to_dict(self) -> Json:
+        """Return the JSON form."""
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: settings, ledger, the model's files in force, and the request.
+
+    Attributes:
+        settings: Where things are.
+        ledger: The record.
+        spec: The model.
+        policy: What is demanded of it.
+        people: Who is who.
+        run_id: Airflow's id of the run, or another unique name.
+        request: What was asked.
+    """
+
+    settings: Settings
+    ledger: Ledger
+    spec: ModelSpec
+    policy: Policy
+    people: People
+    run_id: str
+    request: Request
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.spec.name
+
+    @property
+    def parameters(self) -> Json:
+        """The training parameters: the spec's, with what the request changes."""
+        return {**self.spec.training.parameters, **{k: v for k, v in self.request.parameters.items() if k != "seed"}}
+
+    @property
+    def seed(self) -> int:
+        """The seed: the request's, else the spec's."""
+        return int(self.request.parameters.get("seed", self.spec.training.seed))
+
+    @property
+    def source(self) -> str:
+        """Where the data come from: the request's source, else the spec's."""
+        return self.request.source or self.spec.data.source
+
+    @cached_property
+    def code(self) -> CodeState:
+        """The code in force, with its authors since the champion's."""
+        return code_state(self.settings, self.spec, since=self._champion_commit())
+
+    @property
+    def version(self) -> str:
+        """The semantic version of this run's candidates: every run bumps the one before it, so no two are the same."""
+        version = None
+        for entry in self.ledger.find(kind="run", subject=self.model):
+            version = bumped(version, entry.data["request"]["bump"])
+            if entry.data["run_id"] == self.run_id:
+                return version
+        raise InputError(f"Expected the run {self.run_id} in the ledger, found none.")
+
+    def key(self, kind: str, **inputs: Any) -> str:
+        """Return the idempotency key of a step's record: its kind, the run, and the digest of its inputs."""
+        return f"{kind}:{self.model}:{self.run_id}:{canonical.digest(inputs)[:24]}"
+
+    def record(self, kind: str, data: Json, key: str) -> Entry:
+        """Append an entry, or return the one that this key already has."""
+        whole = {"run_id": self.run_id, **data}
+        return self.ledger.append(kind, self.model, whole, actor=self.request.started_by, key=key)
+
+    def last(self, kind: str, **where: Any) -> Entry | None:
+        """Return the newest entry of this run of a kind whose data agree with ``where``."""
+        for entry in reversed(self.ledger.find(kind=kind, subject=self.model)):
+            if entry.data.get("run_id") == self.run_id and all(entry.data.get(k) == v for k, v in where.items()):
+                return entry
+        return None
+
+    def need(self, kind: str, **where: Any) -> Entry:
+        """Return the newest entry of a kind.
+
+        Raises:
+            InputError: The step that records it has not run.
+        """
+        entry = self.last(kind, **where)
+        if entry is None:
+            raise InputError(
+                f"No {kind} of run {self.run_id} in the ledger, found none: clear the task before."
+            )
+        return entry
+
+    def _champion_commit(self) -> str | None:
+        released = self.ledger.find(kind="release", subject=self.model)
+        if not released:
+            return None
+        evidence = self.ledger.find(kind="evidence", subject=self.model)
+        champion = next((e for e in evidence if e.data["digest"] == released[-1].data["evidence"]), None)
+        return champion.data["evidence"]["code"]["commit"] if champion else None
+
+
+def open_run(
+    settings: Settings, ledger: Ledger, model: str, run_id: str, asked: Mapping[str, Any], started_by: str | None
+) -> Run:
+    """Start a run, or find it again.
+
+    Args:
+        settings: Where things are.
+        ledger: The record.
+        model: The model's name.
+        run_id: A name of the run that is unique for the model.
+        asked: ``reason`` (required), ``parameters``, ``source``, ``bump``; anything else is refused.
+        started_by: The login of the person who triggered it.
+
+    Raises:
+        InputError: The request is not right, or the starter is not in ``people.yaml``.
+    """
+    spec, people = find_spec(settings, model), people_of(settings)
+    policy = load_policy(settings.models / model, settings.policies)
+    known = ledger.get(f"run:{model}:{run_id}")
+    request = Request(**known.data["request"]) if known else _request(asked, people, started_by)
+    if known is None:
+        data = {"run_id": run_id, "request": request.to_dict()}
+        ledger.append("run", model, data, actor=request.started_by, key=f"run:{model}:{run_id}")
+    return Run(settings, ledger, spec, policy, people, run_id, request)
+
+
+def bumped(version: str | None, bump: str) -> str:
+    """Return the next semantic version; the first is 1.0.0."""
+    if version is None:
+        return "1.0.0"
+    major, minor, patch = (int(part) for part in version.split("."))
+    return {
+        "major": f"{major + 1}.0.0",
+        "minor": f"{major}.{minor + 1}.0",
+        "patch": f"{major}.{minor}.{patch + 1}",
+    }[bump]
+
+
+def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -> Request:
+    unknown = sorted(set(asked) - set(REQUEST_KEYS))
+    if unknown:
+        raise InputError(f"Unknown key {unknown[0]!r} in the run's configuration. Known: {', '.join(REQUEST_KEYS)}.")
+    reason = str(asked.get("reason") or "").strip()
+    if len(reason) < 5:
+        raise InputError("Expected a reason of at least five characters: a reviewer reads it. Trigger again with one.")
+    bump, parameters = asked.get("bump") or "minor", asked.get("parameters") or {}
+    if bump not in BUMPS:
+        raise InputError(f"Expected bump to be one of {', '.join(BUMPS)}, found {bump!r}.")
+    if not isinstance(parameters, dict) or not all(re.fullmatch(r"[a-z_][a-z0-9_]*", str(name)) for name in parameters):
+        raise InputError(f"Expected parameters as an object of names and values, found {parameters!r}.")
+    if not started_by:
+        raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
+    return Request(reason, dict(parameters), asked.get("source") or None, bump, people.identity(started_by))

@@ -1,0 +1,88 @@
+"""What a waiting run asks the ledger: is there an answer from this role yet?
+
+Read by the approval sensor and its trigger, with public keys only. The answer is a convenience for the person who
+watches the run; release verifies the permit by itself (:mod:`governance.release.verify`).
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from governance.catalog import People, people_of
+from governance.errors import InputError, RefusedError
+from governance.keys import PublicKeys
+from governance.ledger.log import Entry, Ledger
+from governance.policy import Policy, load_policy
+from governance.review import approvals
+from governance.review.approvals import SignedDecision
+from governance.settings import Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where one role's approval stands.
+
+    Attributes:
+        status: ``pending``, ``approved``, ``denied``, ``expired`` or ``void``.
+        sentence: Who, when and why.
+    """
+
+    status: str
+    sentence: str
+
+
+def evidence_to_sign(ledger: Ledger, model: str, run_id: str) -> Entry:
+    """Return the ledger entry of the evidence that this run waits for.
+
+    Raises:
+        InputError: Nothing was judged in this run yet.
+        RefusedError: The last attempt is blocked: there is nothing to sign.
+    """
+    mine = [e for e in ledger.find(kind="evidence", subject=model) if e.data["run_id"] == run_id]
+    if not mine:
+        raise InputError(f"Expected evidence of run {run_id}, found none: clear the judge task.")
+    failing = [rule["rule"] for rule in mine[-1].data["evidence"]["verdict"]["rules"] if rule["stops"]]
+    if failing:
+        raise RefusedError(f"Nothing to sign: the last attempt is blocked by {', '.join(failing)}.")
+    return mine[-1]
+
+
+def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) -> Answer:
+    """Say where a role's approval of this evidence stands.
+
+    Raises:
+        UnavailableError: The ledger does not answer.
+    """
+    policy, people = load_policy(settings.models / entry.subject, settings.policies), people_of(settings)
+    document, digest = entry.data["evidence"], entry.data["digest"]
+    if (policy.digest, people.digest) != (document["policy"]["digest"], document["people"]["digest"]):
+        return Answer("void", "The policy or people.yaml changed since the evidence was written. Trigger the run again.")
+    decisions = _decisions(settings, ledger, entry, policy, people)
+    reject = next((one.decision for one in decisions if one.decision["answer"] == "reject"), None)
+    if reject:
+        by, title = people.name(reject["person"]), people.role_title(reject["role"])
+        return Answer("denied", f"{by} ({title}) rejected evidence {digest[:16]}: {_comment(ledger, reject)}")
+    if role not in approvals.missing_roles(decisions, policy):
+        names = [people.name(o.decision["person"]) for o in decisions if o.decision["role"] == role]
+        return Answer("approved", f"{' and '.join(names)} signed evidence {digest[:16]} as {people.role_title(role)}.")
+    return _still_waiting(entry, role, people)
+
+
+def _still_waiting(entry: Entry, role: str, people: People) -> Answer:
+    expires = datetime.fromisoformat(entry.data["expires_at"])
+    who = " or ".join(person.name for person in people.holders(role)) or "nobody"
+    if datetime.now(UTC) >= expires:
+        sentence = f"Nobody signed as {people.role_title(role)} until {expires:%d %b %H:%M} UTC; {who} could have."
+        return Answer("expired", f"{sentence} Nothing is approved by waiting.")
+    return Answer("pending", f"Waits for {people.role_title(role)} ({who}) until {expires:%d %b %H:%M} UTC.")
+
+
+def _decisions(
+    settings: Settings, ledger: Ledger, entry: Entry, policy: Policy, people: People
+) -> list[SignedDecision]:
+    keys = PublicKeys.from_folder(settings.public_keys)
+    signed = [SignedDecision.from_dict(one.data) for one in ledger.find(kind="decision", subject=entry.subject)]
+    return approvals.valid_decisions(signed, entry.data["digest"], entry.data["evidence"], policy, people, keys)
+
+
+def _comment(ledger: Ledger, decision: dict[str, object]) -> str:
+    return "the reason is on the review page." if decision["comment"] else "no reason given."

@@ -1,0 +1,63 @@
+"""What a DAG file needs to know of the model folders, and nothing more: read at every parse, so it must be quick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+from airflow.sdk import Asset
+
+from governance.settings import load_settings
+
+
+@dataclass(frozen=True)
+class GovernedModel:
+    """A model folder, as the DAGs see it.
+
+    Attributes:
+        name: The folder's name.
+        title: What people call it.
+        owner: The team that answers for it.
+        tier: Its risk tier.
+        roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
+        asset: What other teams' DAGs are scheduled on: updated by every release.
+    """
+
+    name: str
+    title: str
+    owner: str
+    tier: str
+    roles: tuple[str, ...]
+    asset: Asset
+
+
+def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
+    """Yield the governed models.
+
+    Args:
+        only: The id of the one DAG that is asked for; other folders are not even read.
+    """
+    settings = load_settings()
+    for folder in sorted(path.parent for path in settings.models.glob("*/model.yaml")):
+        if only is not None and only.partition("_")[2] != folder.name:
+            continue
+        try:
+            spec = _read(folder / "model.yaml")
+            roles = _roles(_read(folder / "policy.yaml"), settings.policies)
+            facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
+        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+            # The DAG is there and its first task says what is wrong; the other models are not held up.
+            roles, facts = (), (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
+        asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
+        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset)
+
+
+def _roles(policy: dict, policies) -> list[str]:  # type: ignore[no-untyped-def,type-arg]  # plain YAML
+    tier = _read(policies / f"{policy['extends']}.yaml")
+    own = (policy.get("approvals") or {}).get("roles") or {}
+    return list({**tier["approvals"]["roles"], **own})
+
+
+def _read(path):  # type: ignore[no-untyped-def]  # plain YAML
+    return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)

@@ -1,0 +1,83 @@
+"""One step of the pipeline as an Airflow task.
+
+The operator only translates: Airflow's context into a run, our errors into Airflow's, what a step read and wrote into
+OpenLineage, its messages into Slack. What a step does stands in ``include/governance/pipeline/``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from governance_airflow import lineage, notify
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
+
+    from governance.pipeline.run import Run
+
+
+class ToldError(AirflowFailException):
+    """A task failed, and people have been told why already."""
+
+
+class StepOperator(BaseOperator):
+    """Runs one step of the pipeline.
+
+    Args:
+        model: The model's name.
+        step: The step's name in ``governance.pipeline.STEPS``.
+        arguments: Further arguments of the step, such as the family to measure.
+    """
+
+    ui_color = "#e8eef7"
+
+    def __init__(self, *, model: str, step: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.step = step
+        self.arguments = arguments or {}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the step; the summary becomes the task's XCom, for people only."""
+        from governance.errors import GovernanceError, UnavailableError
+        from governance.pipeline import STEPS
+
+        try:
+            run = open_run_of(context, self.model)
+            done = STEPS[self.step](run, **self.arguments)
+        except UnavailableError:
+            raise  # retried: the service may be back
+        except GovernanceError as error:
+            self.log.error("%s", error)
+            raise AirflowFailException(str(error)) from None
+        self.lineage = done.lineage
+        notify.tell(run, done.messages)
+        if done.skipped:
+            raise AirflowSkipException(done.skipped)
+        if done.failed:
+            self.log.error("%s", done.failed)
+            raise ToldError(done.failed)
+        return done.summary
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
+        """Say what the step read and wrote."""
+        return lineage.of(getattr(self, "lineage", None))
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
+
+
+def open_run_of(context: Context, model: str) -> Run:
+    """Open the governance run that this Airflow run is."""
+    from governance.ledger.log import Ledger
+    from governance.pipeline.run import open_run
+    from governance.settings import load_settings
+
+    settings = load_settings()
+    dag_run = context["dag_run"]
+    asked = {**dict(context["params"]), **(dag_run.conf or {})}
+    ledger = Ledger(settings.require("ledger_url"))
+    return open_run(settings, ledger, model, dag_run.run_id, asked, dag_run.triggering_user_name)

@@ -1,0 +1,64 @@
+"""Polls the ledger for a role's answer, in the triggerer, for as long as it takes.
+
+The triggerer may be killed and started again at any time: the trigger holds nothing but names, and asks anew. A ledger
+that does not answer is waited for; nothing is decided by its silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+
+class ApprovalTrigger(BaseTrigger):
+    """Fires when the role's approval is no longer pending.
+
+    Args:
+        model: The model's name.
+        run_id: The run that waits.
+        role: The role that must sign.
+        poll_seconds: How long to wait between two questions.
+    """
+
+    def __init__(self, model: str, run_id: str, role: str, poll_seconds: float = 1.0) -> None:
+        super().__init__()
+        self.model = model
+        self.run_id = run_id
+        self.role = role
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments."""
+        return (
+            "governance_airflow.triggers.approval.ApprovalTrigger",
+            {"model": self.model, "run_id": self.run_id, "role": self.role, "poll_seconds": self.poll_seconds},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until there is an answer."""
+        while True:
+            answer = await asyncio.to_thread(self._ask)
+            if answer is not None:
+                yield TriggerEvent(answer)
+                return
+            await asyncio.sleep(self.poll_seconds)
+
+    def _ask(self) -> dict[str, Any] | None:
+        from governance.errors import GovernanceError, UnavailableError
+        from governance.ledger.log import Ledger
+        from governance.review.waiting import answer_of_role, evidence_to_sign
+        from governance.settings import load_settings
+
+        settings = load_settings()
+        try:
+            ledger = Ledger(settings.require("ledger_url"))
+            answer = answer_of_role(settings, ledger, evidence_to_sign(ledger, self.model, self.run_id), self.role)
+        except UnavailableError as error:
+            self.log.warning("%s", error)
+            return None
+        except GovernanceError as error:
+            return {"status": "error", "sentence": str(error)}
+        return None if answer.status == "pending" else {"status": answer.status, "sentence": answer.sentence}

@@ -1,0 +1,193 @@
+"""The story of ``make demo``: the loan model, from raw data to a served model, through gates that block.
+
+Nothing here decides anything. It triggers the DAG as an engineer, watches Airflow and the ledger, lets two reviewers
+sign through the API that the page uses (or waits for the person in the browser), and asks the scoring service.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from governance.errors import UnavailableError
+from governance.ledger.log import Entry, Ledger
+from stack.client import AirflowClient
+from stack.supervisor import Stack
+from stack.telling import Teller
+
+MODEL = "loan"
+DAG = f"govern_{MODEL}"
+ENGINEER = "ken"
+REVIEWERS = ("maria", "tom")
+REASON = "First release of the mortgage model"
+SECONDS = 900
+
+Json = dict[str, Any]
+
+
+def tell(stack: Stack, *, sign: str = "demo") -> int:
+    """Tell the story; 0 if the model was released, 1 if not.
+
+    Args:
+        stack: The running stack.
+        sign: ``demo`` lets the demo's reviewers sign, ``me`` waits for a person in the browser.
+    """
+    teller = Teller()
+    story = Story(stack, teller, sign)
+    teller.say("")
+    teller.title("The loan model, from raw data to production")
+    released = story.run()
+    if released:
+        story.predict()
+    story.where_to_look()
+    return 0 if released else 1
+
+
+class Story:
+    """One run of the loan model, watched."""
+
+    def __init__(self, stack: Stack, teller: Teller, sign: str) -> None:
+        self.stack = stack
+        self.teller = teller
+        self.sign = sign
+        self.airflow = AirflowClient(stack.url("airflow"), ENGINEER, stack.login(ENGINEER))
+        self.ledger = Ledger(stack.ledger_url("auditor"))
+        self.seen: dict[str, str] = {}
+        self.seq = self._last_seq()
+        self.asked = False
+
+    def run(self) -> bool:
+        """Trigger, watch, sign; whether the model was released."""
+        self.teller.say(f"Ken Ito, an engineer without any other role, triggers {DAG}.")
+        self.run_id = self.airflow.trigger(DAG, {"reason": REASON})
+        deadline = time.monotonic() + (SECONDS if self.sign == "demo" else 7 * 86400)
+        while time.monotonic() < deadline:
+            state = self.airflow.run_state(DAG, self.run_id)
+            self._tell_news()
+            if state in ("success", "failed"):
+                self._tell_news()
+                return state == "success" and self._is_released()
+            time.sleep(0.5)
+        self.teller.say(f"The run took longer than {SECONDS} s: see it in Airflow.")
+        return False
+
+    def predict(self) -> None:
+        """Send one application to the scoring service and show the answer."""
+        frame = _one_application()
+        answer = httpx.post(f"{self.stack.url('serving')}/invocations", json=frame, timeout=30)
+        self.teller.title("One prediction")
+        self.teller.say(f"POST {self.stack.url('serving')}/invocations")
+        self.teller.say(answer.text)
+
+    def where_to_look(self) -> None:
+        """List addresses and logins."""
+        airflow = self.stack.url("airflow")
+        self.teller.title("Where to look")
+        self.teller.pairs(
+            {
+                "Review page": f"{airflow}/plugin/governance",
+                "The run": f"{airflow}/dags/{DAG}/runs/{self.run_id}",
+                "MLflow": f"{self.stack.url('mlflow')}/#/models/{MODEL}",
+                "Scoring": f"{self.stack.url('serving')}/docs",
+                "Lineage": str(self.stack.state / "lineage"),
+                "Commands": ".venv/bin/governance permit loan · live loan · evidence loan · ledger verify",
+            }
+        )
+        self.teller.say("")
+        self.teller.say("Logins, of this machine only:")
+        logins = {name: self.stack.login(name) for name in (ENGINEER, "dana", *REVIEWERS, "ines", "admin")}
+        self.teller.pairs(logins)
+
+    # --- watching ---
+
+    def _tell_news(self) -> None:
+        tasks = self.airflow.tasks(DAG, self.run_id)
+        for name, task in tasks.items():
+            state = task["state"] or ""
+            if self.seen.get(name) != state:
+                self.seen[name] = state
+                self.teller.task(name, state, task.get("duration"))
+        self.teller.running([name for name, state in self.seen.items() if state in ("running", "deferred")])
+        try:
+            for entry in self.ledger.find(subject=MODEL, after=self.seq):
+                self.seq = entry.seq
+                self._tell_entry(entry)
+        except UnavailableError:
+            return
+        if not self.asked and any(
+            name.startswith("approve") and state == "deferred" for name, state in self.seen.items()
+        ):
+            self.asked = True
+            self._ask_for_signatures()
+
+    def _tell_entry(self, entry: Entry) -> None:
+        telling = {
+            "evidence": self._tell_evidence,
+            "alternatives": self._tell_alternatives,
+            "decision": self._tell_decision,
+            "permit": lambda e: self.teller.say(f"The permit is complete (ledger entry {e.seq})."),
+            "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion."),
+            "served": lambda e: self.teller.good(f"Served: {MODEL} {e.data.get('version', '')} answers requests."),
+            "revert": lambda e: self.teller.bad(f"Moved back: {e.data['reason']}"),
+        }.get(entry.kind)
+        if telling:
+            telling(entry)
+
+    def _tell_evidence(self, entry: Entry) -> None:
+        document = entry.data["evidence"]
+        self.teller.verdict(document, entry.data["digest"])
+
+    def _tell_alternatives(self, entry: Entry) -> None:
+        self.teller.alternatives(entry.data["tried"])
+
+    def _tell_decision(self, entry: Entry) -> None:
+        decision = entry.data["decision"]
+        self.teller.signature(decision)
+
+    # --- signing ---
+
+    def _ask_for_signatures(self) -> None:
+        evidence = [e for e in self.ledger.find(kind="evidence", subject=MODEL) if e.data["run_id"] == self.run_id][-1]
+        version = evidence.data["evidence"]["model"]["version"]
+        page = f"{self.stack.url('airflow')}/plugin/governance/review/{MODEL}/{version}"
+        self.teller.say(f"Waits for signatures, holding no worker slot: {page}")
+        if self.sign == "me":
+            self.teller.say("Sign in the browser, as two people in different roles:")
+            self.teller.pairs({name: self.stack.login(name) for name in REVIEWERS})
+            return
+        for login in REVIEWERS:
+            self._sign(login, version)
+
+    def _sign(self, login: str, version: str) -> None:
+        reviewer = AirflowClient(self.stack.url("airflow"), login, self.stack.login(login))
+        request = reviewer.request(MODEL, version)
+        body = {
+            "evidence": request["evidence_digest"],
+            "confirmed": request["checklist"],
+            "comment": "Read the evidence, the warnings and the price of the alternative.",
+        }
+        answer = reviewer.decide(MODEL, version, "approve", body)
+        if answer.is_error:
+            self.teller.bad(f"{login} may not sign: {answer.json().get('message', answer.text)}")
+
+    # --- asking ---
+
+    def _is_released(self) -> bool:
+        mine: list[Mapping[str, Any]] = [e.data for e in self.ledger.find(kind="release", subject=MODEL)]
+        return any(data.get("run_id") == self.run_id for data in mine)
+
+    def _last_seq(self) -> int:
+        last = self.ledger.find(newest_first=True, limit=1)
+        return last[0].seq if last else 0
+
+
+def _one_application() -> Json:
+    """Return the first application of the data, as a client would send it."""
+    from governance.catalog import find_spec
+    from governance.data.sources import read_source
+    from governance.settings import load_settings
+
+    spec = find_spec(load_settings(), MODEL)
+    row = read_source(spec.data.source, spec.folder)[list(spec.features)].iloc[:1]
+    return {"dataframe_records": [{name: value for name, value in row.iloc[0].items() if value == value}]}
