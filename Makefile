@@ -1,0 +1,66 @@
+# `make` alone lists every target. Needs Python 3.11, 3.12 or 3.13 and make; nothing else, no root, no Docker.
+PYTHON_IN_VENV := .venv/bin/python
+PYTEST := $(PYTHON_IN_VENV) -m pytest
+FAST := not integration and not browser and not slow
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses clean
+
+help:  ## list every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## make .venv with the locked requirements (PYTHON=... names an interpreter)
+	@PYTHON="$(PYTHON)" sh stack/setup.sh
+
+setup-dev:
+	@PYTHON="$(PYTHON)" sh stack/setup.sh dev
+
+demo: setup  ## the whole story on the loan model; SIGN=me leaves signing to you, in the browser
+	@$(PYTHON_IN_VENV) -m stack demo $(if $(SIGN),--sign $(SIGN))
+
+up: setup  ## start PostgreSQL, MLflow, Airflow and the scoring service, and leave them running
+	@$(PYTHON_IN_VENV) -m stack up
+
+stop: setup  ## stop everything that make up or make demo started
+	@$(PYTHON_IN_VENV) -m stack stop
+
+status: setup  ## which service works, and where
+	@$(PYTHON_IN_VENV) -m stack status
+
+test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
+	$(PYTEST) -q -n auto -m "$(FAST)"
+	$(PYTEST) -q -m "(integration or browser) and not slow"
+
+test-fast: setup-dev  ## the tests that start nothing (under a minute)
+	$(PYTEST) -q -n auto -m "$(FAST)"
+
+test-all: test  ## the slow tests, too
+	$(PYTEST) -q -m slow
+
+lint: setup-dev  ## formatting, style, types, and which way imports run
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: setup-dev  ## measure the budgets of the design and print them
+	@$(PYTHON_IN_VENV) -m stack bench
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
+
+lock:  ## renew requirements*.txt from requirements*.in (UPGRADE=1: newest versions); needs uv
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	@$(MAKE) --no-print-directory lock-check
+
+lock-check:  ## whether the lock installs on Python 3.11, 3.12 and 3.13; needs uv
+	@for version in 3.11 3.12 3.13; do \
+		uv pip install --quiet --dry-run --target .venv/lock-check --python-version $$version \
+			--require-hashes -r requirements.txt -r requirements-dev.txt && echo "Python $$version: installs" || exit 1; \
+	done
+
+licenses: setup  ## list the licences of what is installed; fails on a strong-copyleft one
+	@$(PYTHON_IN_VENV) -m stack.licences
+
+clean: stop  ## stop everything and delete its state and all caches (not .venv)
+	rm -rf .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,131 @@
+"""``python -m stack``: up, stop, status, run, demo and bench, as the Makefile calls them.
+
+The story of the demo is ``stack.story.tell(stack, sign="demo" | "me") -> exit code``, the measurements are
+``stack.bench.measure(stack) -> exit code``.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from stack import health
+from stack.errors import StackError
+from stack.processes import wait_until
+from stack.services import services
+from stack.supervisor import ROOT, Stack
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    stack = Stack(options.state, without=tuple(options.without), report=_say)
+    try:
+        return int(options.command(stack, options))
+    except StackError as error:
+        print(f"\n{error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+    return 1
+
+
+def up(stack: Stack, _: argparse.Namespace) -> int:
+    """Start everything, or find what runs."""
+    if not stack.up():
+        _say("It runs already.")
+    show_places(stack)
+    return 0
+
+
+def stop(stack: Stack, _: argparse.Namespace) -> int:
+    """Stop everything that belongs to this stack."""
+    _say("Stopped." if stack.stop() else "Nothing was running.")
+    return 0
+
+
+def status(stack: Stack, _: argparse.Namespace) -> int:
+    """Say of each service whether it works; 0 if all do."""
+    record, running = stack.record, stack.services
+    _say(f"{'postgres':14}{running.get('postgres', '-'):<9}{'runs' if 'postgres' in running else 'stopped'}")
+    for service in services(stack.layout):
+        pid = running.get(service.name)
+        works = pid is not None and health.is_healthy(stack.layout, service, record.services[service.name])
+        state = "works" if works else "runs, does not answer" if pid else "stopped"
+        _say(f"{service.name:14}{pid or '-':<9}{state:23}{stack.url(service.name) if service.health else ''}".rstrip())
+    return 0 if stack.is_up else 1
+
+
+def run(stack: Stack, _: argparse.Namespace) -> int:
+    """Start everything and stay until Ctrl-C, or until a service ends."""
+    stack.up()
+    show_places(stack)
+    return _stay(stack)
+
+
+def demo(stack: Stack, options: argparse.Namespace) -> int:
+    """Start everything and tell the story; the exit code says whether the model was released."""
+    story = _part("story")
+    was_up = not stack.up()
+    try:
+        code = int(story.tell(stack, sign=options.sign))
+        if sys.stdout.isatty() and not was_up:
+            _stay(stack)
+        return code
+    finally:
+        if not was_up:
+            stack.stop()
+
+
+def bench(stack: Stack, _: argparse.Namespace) -> int:
+    """Measure the design's budgets on this machine and print them."""
+    was_up = not stack.up()
+    try:
+        return int(_part("bench").measure(stack))
+    finally:
+        if not was_up:
+            stack.stop()
+
+
+def show_places(stack: Stack) -> None:
+    """Say where to look."""
+    _say(f"\nAirflow   {stack.url('airflow')}\nMLflow    {stack.url('mlflow')}\nScoring   {stack.url('serving')}")
+    _say(f"\nLogins of this machine only ({stack.state / 'logins.txt'}):")
+    _say((stack.state / "logins.txt").read_text())
+
+
+def _stay(stack: Stack) -> int:
+    _say("Ctrl-C stops everything.")
+    try:
+        wait_until(lambda: not stack.services or stack.check_alive() is not None, float("inf"), pause=1)
+    except KeyboardInterrupt:
+        _say("\nStopping.")
+    finally:
+        stack.stop()
+    return 0
+
+
+def _part(name: str) -> Any:
+    """Import a part that only its own command needs."""
+    return importlib.import_module(f"stack.{name}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The whole system on this machine.")
+    parser.add_argument("--state", type=Path, help=f"state folder; default $GOVERNANCE_STATE or {ROOT / '.state'}")
+    parser.add_argument("--without", action="append", default=[], metavar="SERVICE", help="leave a service out")
+    commands = parser.add_subparsers(required=True)
+    for command in (up, stop, status, run, demo, bench):
+        added = commands.add_parser(command.__name__, help=str(command.__doc__).splitlines()[0])
+        added.set_defaults(command=command)
+        if command is demo:
+            added.add_argument("--sign", choices=("demo", "me"), default="demo", help="who signs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

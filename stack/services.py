@@ -1,0 +1,208 @@
+"""The one source of what runs: commands, environments, ports and identities of every service.
+
+:func:`services` is read by the supervisor, and by the test that holds the compose file to it.
+
+Identities. *pipeline* (scheduler and so every task): may append to the ledger and sign model files. *review* (the
+API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *client*: what a
+person's terminal gets, read-only. Whatever parses or waits (DAG processor, triggerer) is a client, too.
+
+Two API servers with different secrets: a task inherits the scheduler's environment, and whoever knows the secret
+of an API server can forge any login there. So the one with logins and our pages (``airflow``) has a secret that no
+task sees; the one that tasks report to (``execution``) has neither logins nor pages.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.layout import HOST, Layout
+
+IDENTITIES = ("pipeline", "review", "serving", "client")
+_LEDGER_ROLE = {"pipeline": "pipeline", "review": "review", "serving": "serving", "client": "auditor"}
+_PRIVATE_KEY = {"pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"), "review": ("GOVERNANCE_REVIEW_KEY", "review")}
+
+EVERYWHERE = {
+    # MLflow unpickles what it finds unless told not to; models here are skops files.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Nothing here reports home or asks for updates.
+    "DO_NOT_TRACK": "1",
+    "SCARF_ANALYTICS": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "PYTHONUNBUFFERED": "1",
+    # Process titles must not write over the environment, in which the stack finds its own processes again.
+    "SPT_NOENV": "1",
+}
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process of the stack.
+
+    Attributes:
+        name: Its name, also of its log file.
+        command: What would be typed in a terminal; the first word is a Python module that can be run.
+        environment: Its variables, complete but for those of the operating system.
+        health: Path that answers over HTTP when it works, or ``None`` where Airflow's heartbeats say so.
+        module: File under ``include/`` without which it cannot run.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    health: str | None = None
+    module: str | None = None
+
+
+def services(layout: Layout) -> tuple[Service, ...]:
+    """Return every service but PostgreSQL (:mod:`stack.postgres`), in the order in which they are started."""
+    return (mlflow(layout), *airflow_services(layout), scoring(layout))
+
+
+def mlflow(layout: Layout) -> Service:
+    """Return MLflow's tracking server and registry."""
+    port = str(layout.ports["mlflow"])
+    options = ("--serve-artifacts", "--host", HOST, "--port", port, "--workers", "1")
+    hosts = ("--allowed-hosts", f"{HOST}:{port},localhost:{port}")
+    environment = EVERYWHERE | {
+        "MLFLOW_BACKEND_STORE_URI": layout.database_url("mlflow", "mlflow", "postgresql+psycopg2"),
+        "MLFLOW_ARTIFACTS_DESTINATION": str(layout.state / "mlflow" / "artifacts"),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    return Service("mlflow", ("mlflow", "server", *options, *hosts), environment, health="/health")
+
+
+def airflow_services(layout: Layout) -> tuple[Service, ...]:
+    """Return Airflow's five processes."""
+    tasks, people = layout.secret("jwt-execution", _signing_secret), layout.secret("jwt-core", _signing_secret)
+
+    def airflow(name: str, command: str, identity: str, health: str | None = None, **more: str) -> Service:
+        environment = airflow_environment(layout) | identity_environment(layout, identity) | more
+        return Service(name, ("airflow", *command.split()), environment, health)
+
+    def server(apps: str, port: str) -> str:
+        return f"api-server --apps {apps} --host {HOST} --port {layout.ports[port]} --workers 1"
+
+    variable = "AIRFLOW__API_AUTH__JWT_SECRET"
+    login = {variable: people, "AIRFLOW__API__SECRET_KEY": layout.secret("airflow-session")}
+    return (
+        airflow("airflow", server("core", "airflow"), "review", "/api/v2/version", **login),
+        airflow("execution", server("execution", "execution"), "client", "/execution/health", **{variable: tasks}),
+        airflow("scheduler", "scheduler --skip-serve-logs", "pipeline", **{variable: tasks}),
+        airflow("dag-processor", "dag-processor", "client"),
+        airflow("triggerer", "triggerer --skip-serve-logs", "client"),
+    )
+
+
+def scoring(layout: Layout) -> Service:
+    """Return the scoring service."""
+    port = str(layout.ports["serving"])
+    command = ("uvicorn", "governance.serving.app:app", "--host", HOST, "--port", port, "--no-access-log")
+    environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "serving")
+    return Service("serving", command, environment, "/health", module="governance/serving/app.py")
+
+
+def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
+    """Return the settings of one of :data:`IDENTITIES`: its own ledger role, its own key, and where things are."""
+    settings = {
+        "GOVERNANCE_ROOT": str(layout.root),
+        "GOVERNANCE_STATE": str(layout.state),
+        "GOVERNANCE_LEDGER_URL": layout.ledger_url(_LEDGER_ROLE[identity]),
+        "GOVERNANCE_PUBLIC_KEYS": str(layout.public_keys),
+        "GOVERNANCE_MLFLOW_URL": layout.url("mlflow"),
+        "GOVERNANCE_SERVING_URL": layout.url("serving"),
+        "GOVERNANCE_AIRFLOW_URL": layout.url("airflow"),
+    }
+    if identity in _PRIVATE_KEY:
+        variable, key = _PRIVATE_KEY[identity]
+        settings[variable] = str(layout.private_key(key))
+    return settings
+
+
+def python_path(layout: Layout) -> dict[str, str]:
+    """Return the variable that puts our code on Python's path."""
+    return {"PYTHONPATH": f"{layout.root / 'include'}:{layout.root / 'plugins'}"}
+
+
+def airflow_environment(layout: Layout) -> dict[str, str]:
+    """Return what every Airflow process is told; nothing in it lets anyone log in as somebody else."""
+    sections = {
+        "core": _core(layout),
+        "database": {
+            "sql_alchemy_conn": layout.database_url("airflow", "airflow", "postgresql+psycopg2"),
+            "sql_alchemy_conn_async": layout.database_url("airflow", "airflow", "postgresql+psycopg_async"),
+            "external_db_managers": "airflow.providers.fab.auth_manager.models.db.FABDBManager",
+        },
+        "api": {"base_url": layout.url("airflow"), "instance_name": "Model governance"},
+        "fab": {
+            # Roles are made once, by stack.bootstrap, not at every start of the API server.
+            "update_fab_perms": "False",
+            "config_file": str(layout.airflow_home / "webserver_config.py"),
+            "auth_rate_limit": "60 per minute",
+        },
+        "logging": {
+            "base_log_folder": str(layout.logs / "tasks"),
+            "dag_processor_child_process_log_directory": str(layout.logs / "dag-files"),
+            "colored_console_log": "False",
+        },
+        "openlineage": _lineage(layout),
+    } | PACE
+    variables = {
+        f"AIRFLOW__{section}__{option}".upper(): value
+        for section, options in sections.items()
+        for option, value in options.items()
+    }
+    return EVERYWHERE | python_path(layout) | {"AIRFLOW_HOME": str(layout.airflow_home)} | variables
+
+
+PACE = {
+    # Airflow's defaults suit a cluster; here a person watches. Waiting on approvals resumes in a second or two, and a
+    # process that was killed is noticed in ten.
+    "scheduler": {
+        "scheduler_idle_sleep_time": "0.25",
+        "scheduler_heartbeat_sec": "2",
+        "job_heartbeat_sec": "2",
+        "scheduler_health_check_threshold": "10",
+        "orphaned_tasks_check_interval": "15",
+        "task_instance_heartbeat_timeout": "60",
+    },
+    "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": "10"},
+    "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "60", "parsing_processes": "1"},
+    "workers": {"execution_api_timeout": "20"},
+}
+
+
+def _core(layout: Layout) -> dict[str, str]:
+    return {
+        "executor": "LocalExecutor",
+        "parallelism": "8",
+        "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+        "dags_folder": str(layout.root / "dags"),
+        "plugins_folder": str(layout.root / "plugins"),
+        "load_examples": "False",
+        "dags_are_paused_at_creation": "False",
+        "fernet_key": layout.secret("airflow-fernet", new_fernet_key),
+        "execution_api_server_url": f"{layout.url('execution')}/execution/",
+        # Asks no name server.
+        "hostname_callable": "socket.gethostname",
+    }
+
+
+def _lineage(layout: Layout) -> dict[str, str]:
+    events = layout.state / "lineage" / "events.ndjson"
+    transport = {"type": "file", "log_file_path": str(events), "append": True}
+    return {"transport": json.dumps(transport), "namespace": "governance"}
+
+
+def _signing_secret() -> str:
+    # Logins are signed with HMAC-SHA512, whose key should be no shorter than its output.
+    return secrets.token_urlsafe(64)
+
+
+def new_fernet_key() -> str:
+    """Return a key for the connections and variables in Airflow's database."""
+    from cryptography.fernet import Fernet
+
+    return Fernet.generate_key().decode()
