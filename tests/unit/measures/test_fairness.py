@@ -1,0 +1,370 @@
+"""Fairness against fairlearn, by hand, and as laws that hold for any rows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn import metrics as fairlearn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, precision_score
+
+from governance.errors import InputError
+from governance.measures import fairness
+from governance.measures.fairness import COMPARISONS, RATES, measure_fairness
+
+BOUNDED_BY_1 = {
+    "demographic_parity_difference",
+    "disparate_impact_ratio",
+    "equal_opportunity_difference",
+    "equalised_odds_difference",
+    "predictive_parity_difference",
+    "share_compared",
+}
+
+some_rows = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 1), st.sampled_from("abc"), st.sampled_from("xy")),
+    min_size=1,
+    max_size=80,
+)
+
+
+def keyed(found):
+    """Return name and slice → measurement; the slice as text, such as ``race=Black, sex=women``."""
+    return {
+        (each.name.removeprefix("fairness."), ", ".join(f"{key}={value}" for key, value in each.slice.items())): each
+        for each in found
+    }
+
+
+def measure_rows(rows, minimum_n=2):
+    labels, predictions, race, sex = ([row[part] for row in rows] for part in range(4))
+    return measure_fairness(labels, predictions, {"race": race, "sex": sex}, [("race", "sex")], minimum_n=minimum_n)
+
+
+def group(name, selected, n, label=1):
+    """Return rows of one group as (labels, predictions, groups), of which some are selected."""
+    return np.full(n, label), np.arange(n) < selected, np.full(n, name, dtype=object)
+
+
+def measure_groups(*groups, minimum_n=30):
+    labels, predictions, names = (np.concatenate(column) for column in zip(*groups, strict=True))
+    return keyed(measure_fairness(labels, predictions, {"race": names}, minimum_n=minimum_n))
+
+
+@pytest.fixture(scope="module")
+def people():
+    generator = np.random.default_rng(3)
+    n = 3000
+    race = generator.choice(["Asian", "Black", "white"], n, p=[0.2, 0.3, 0.5])
+    labels = generator.integers(0, 2, n)
+    predictions = (generator.random(n) < 0.3 + 0.3 * labels + 0.2 * (race == "white")).astype(int)
+    return labels, predictions, {"race": race, "sex": generator.choice(["men", "women"], n)}
+
+
+@pytest.fixture(scope="module")
+def measured(people):
+    return keyed(measure_fairness(*people, [("race", "sex")]))
+
+
+@pytest.mark.parametrize("attributes", [["race"], ["sex"], ["race", "sex"]])
+def test_every_rate_of_every_group_is_that_of_fairlearns_metric_frame(people, measured, attributes):
+    labels, predictions, groups = people
+    functions = {
+        "selection_rate": fairlearn.selection_rate,
+        "true_positive_rate": fairlearn.true_positive_rate,
+        "false_positive_rate": fairlearn.false_positive_rate,
+        "false_negative_rate": fairlearn.false_negative_rate,
+        "precision": precision_score,
+        "accuracy": accuracy_score,
+    }
+    frame = fairlearn.MetricFrame(
+        metrics=functions,
+        y_true=labels,
+        y_pred=predictions,
+        sensitive_features=pd.DataFrame({name: groups[name] for name in attributes}),
+    )
+    assert {rate.__name__ for rate in RATES} == set(functions)
+    for names, row in frame.by_group.iterrows():
+        names = names if isinstance(names, tuple) else (names,)
+        where = ", ".join(f"{key}={value}" for key, value in zip(attributes, names, strict=True))
+        assert {rate: measured[rate, where].value for rate in functions} == pytest.approx(row.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
+    [
+        ("demographic_parity_difference", fairlearn.demographic_parity_difference),
+        ("disparate_impact_ratio", fairlearn.demographic_parity_ratio),
+        ("equalised_odds_difference", fairlearn.equalized_odds_difference),
+        ("equal_opportunity_difference", fairlearn.equal_opportunity_difference),
+    ],
+)
+@pytest.mark.parametrize("attributes", [["race"], ["sex"], ["race", "sex"]])
+def test_every_comparison_is_that_of_fairlearn(people, measured, name, oracle, attributes):
+    labels, predictions, groups = people
+    sensitive = pd.DataFrame({attribute: groups[attribute] for attribute in attributes})
+
+    expected = oracle(labels, predictions, sensitive_features=sensitive)
+
+    assert measured[name, f"attribute={' × '.join(attributes)}"].value == pytest.approx(expected)
+
+
+def test_predictive_parity_is_the_difference_of_precisions(people, measured):
+    labels, predictions, groups = people
+    frame = fairlearn.MetricFrame(
+        metrics=precision_score, y_true=labels, y_pred=predictions, sensitive_features=groups["race"]
+    )
+
+    assert measured["predictive_parity_difference", "attribute=race"].value == pytest.approx(frame.difference())
+
+
+def test_denials_and_standard_deviations_show_what_four_fifths_hides():
+    found = measure_groups(group("Black", 90, 100), group("white", 98, 100))
+
+    assert found["disparate_impact_ratio", "attribute=race"].value == pytest.approx(0.90 / 0.98)
+    assert found["denial_ratio", "attribute=race"].value == pytest.approx(5.0)
+    deviation = math.sqrt((0.90 * 0.10 + 0.98 * 0.02) / 2)
+    assert found["standardised_difference", "attribute=race"].value == pytest.approx(0.08 / deviation)
+
+
+def test_the_largest_standardised_difference_is_that_of_the_extreme_groups():
+    rates = np.random.default_rng(0).random((200, 2)).round(2)
+    high, low = rates.max(1), rates.min(1)
+    between = (high + low) / 2
+    standardised = [
+        (a - b) / np.sqrt((a * (1 - a) + b * (1 - b)) / 2) for a, b in ((high, low), (high, between), (between, low))
+    ]
+    distinct = high > low
+
+    assert (standardised[0] >= standardised[1])[distinct].all()
+    assert (standardised[0] >= standardised[2])[distinct].all()
+
+
+def test_slices_name_the_group_the_intersection_and_what_is_compared(people):
+    found = measure_fairness(*people, [("race", "sex")])
+    slices = {tuple(each.slice.items()) for each in found}
+
+    assert (("race", "Black"),) in slices
+    assert (("race", "Black"), ("sex", "women")) in slices
+    assert (("attribute", "race"),) in slices
+    assert (("attribute", "race × sex"),) in slices
+    assert len(found) == (3 + 2 + 6) * len(RATES) + 3 * (len(COMPARISONS) + 1)
+
+
+def test_each_rate_counts_its_own_denominator():
+    labels, predictions = [1] * 6 + [0] * 4, [1] * 5 + [0] * 4 + [1]
+
+    found = keyed(measure_fairness(labels, predictions, {"sex": ["men"] * 10}))
+
+    assert {rate: found[rate, "sex=men"].n for rate in ("selection_rate", "true_positive_rate", "precision")} == {
+        "selection_rate": 10,
+        "true_positive_rate": 6,
+        "precision": 6,
+    }
+    assert found["false_positive_rate", "sex=men"].n == 4
+
+
+def test_a_small_group_is_reported_and_left_out_of_comparisons():
+    found = measure_groups(group("Black", 50, 100), group("white", 60, 100), group("Native", 0, 29))
+
+    assert (found["selection_rate", "race=Native"].value, found["selection_rate", "race=Native"].n) == (0.0, 29)
+    assert found["demographic_parity_difference", "attribute=race"].value == pytest.approx(0.1)
+    assert found["demographic_parity_difference", "attribute=race"].n == 200
+    assert found["share_compared", "attribute=race"].value == pytest.approx(200 / 229)
+
+
+def test_a_group_is_small_or_large_by_the_denominator_of_the_rate_that_is_compared():
+    found = measure_groups(
+        group("Black", 50, 100), group("white", 60, 100), group("Black", 20, 20, 0), group("white", 0, 40, 0)
+    )
+
+    assert found["equal_opportunity_difference", "attribute=race"].n == 200
+    assert found["equalised_odds_difference", "attribute=race"].value is None
+    assert "denominator of false_positive_rate" in found["equalised_odds_difference", "attribute=race"].reason
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "unknown", pd.NA])
+def test_unknown_membership_is_a_group_of_its_own(missing):
+    groups = pd.Series(["men"] * 40 + [missing] * 40, dtype=object)
+
+    found = keyed(measure_fairness([1] * 80, [1] * 40 + [0] * 40, {"sex": groups}))
+
+    assert (found["selection_rate", "sex=unknown"].value, found["selection_rate", "sex=unknown"].n) == (0.0, 40)
+    assert found["demographic_parity_difference", "attribute=sex"].value == 1.0
+
+
+def test_one_group_alone_cannot_be_compared_and_says_so():
+    found = measure_groups(group("white", 60, 100))
+
+    for comparison in COMPARISONS:
+        each = found[comparison.compute.__name__, "attribute=race"]
+        assert each.value is None
+        assert "fewer than two groups have 30 rows" in each.reason
+
+
+@pytest.mark.parametrize(
+    ("selected", "name", "reason"),
+    [
+        ((0, 0), "disparate_impact_ratio", "nobody was selected"),
+        ((50, 100), "denial_ratio", "a group had no denials, so no ratio to it exists"),
+        ((0, 100), "standardised_difference", "one group was selected throughout and another not at all"),
+    ],
+)
+def test_a_ratio_to_nothing_has_no_value_and_says_why(selected, name, reason):
+    found = measure_groups(group("Black", selected[0], 100), group("white", selected[1], 100))
+
+    assert (found[name, "attribute=race"].value, found[name, "attribute=race"].reason) == (None, reason)
+
+
+def test_a_group_without_the_label_has_no_true_positive_rate_and_says_why():
+    found = measure_groups(group("Black", 5, 10, label=0), group("white", 5, 10))
+
+    each = found["true_positive_rate", "race=Black"]
+    assert (each.value, each.n, each.reason) == (None, 0, "no row has the label 1")
+
+
+def test_the_upper_end_is_missing_where_a_resample_denies_nobody():
+    found = measure_groups(group("Black", 98, 100), group("white", 90, 100))["denial_ratio", "attribute=race"]
+
+    assert found.value == pytest.approx(5.0)
+    assert found.high is None
+    assert found.low < found.value
+
+
+def test_groups_that_are_treated_alike_differ_by_0_within_the_interval():
+    found = measure_groups(group("Black", 50, 100), group("white", 50, 100))
+
+    for name, ideal in (("demographic_parity_difference", 0.0), ("disparate_impact_ratio", 1.0), ("denial_ratio", 1.0)):
+        each = found[name, "attribute=race"]
+        assert each.low <= each.value == ideal <= each.high
+
+
+def test_the_bootstrap_on_counts_agrees_with_resampling_rows_within_groups(people, measured):
+    _, predictions, groups = people
+    generator = np.random.default_rng(0)
+    differences = []
+    for _ in range(1000):
+        rates = [
+            generator.choice(predictions[groups["race"] == race], (groups["race"] == race).sum()).mean()
+            for race in ("Asian", "Black", "white")
+        ]
+        differences.append(max(rates) - min(rates))
+    found = measured["demographic_parity_difference", "attribute=race"]
+
+    assert (found.low, found.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.008)
+
+
+def test_every_row_twice_leaves_the_estimates_and_narrows_the_intervals(people, measured):
+    labels, predictions, groups = people
+    doubled = {name: np.tile(values, 2) for name, values in groups.items()}
+
+    twice = keyed(measure_fairness(np.tile(labels, 2), np.tile(predictions, 2), doubled, [("race", "sex")]))
+
+    for key, found in measured.items():
+        assert twice[key].value == pytest.approx(found.value)
+        if found.method == "wilson":
+            assert twice[key].high - twice[key].low < found.high - found.low
+    parity = ("demographic_parity_difference", "attribute=race")
+    assert twice[parity].high - twice[parity].low < measured[parity].high - measured[parity].low
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_rows, st.randoms())
+def test_the_order_of_rows_changes_nothing(rows, random):
+    assert measure_rows(rows) == measure_rows(random.sample(rows, len(rows)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_rows)
+def test_other_names_of_groups_only_rename_the_slices(rows):
+    names = {"a": "zebra", "b": "yak", "c": "x-ray"}
+    renamed = [(label, prediction, names[race], sex) for label, prediction, race, sex in rows]
+
+    def back(each):
+        race = {new: old for old, new in names.items()}.get(each.slice.get("race"))
+        return {**each.to_dict(), "slice": {**each.slice, **({"race": race} if race else {})}}
+
+    before = sorted((each.to_dict() for each in measure_rows(rows)), key=repr)
+    assert sorted((back(each) for each in measure_rows(renamed)), key=repr) == before
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_rows)
+def test_every_measurement_stays_in_its_range_holds_its_estimate_or_says_why_not(rows):
+    for each in measure_rows(rows):
+        assert (each.value is None) == (each.reason is not None)
+        if each.value is None:
+            continue
+        name = each.name.removeprefix("fairness.")
+        assert each.value >= (1 if name == "denial_ratio" else 0)
+        if name in BOUNDED_BY_1 or each.method == "wilson":
+            assert each.value <= 1
+        if each.low is not None:
+            assert each.low <= each.value
+        if each.high is not None:
+            assert each.value <= each.high
+
+
+@settings(max_examples=20, deadline=None)
+@given(some_rows)
+def test_the_groups_of_an_attribute_hold_every_row_once(rows):
+    found = measure_rows(rows)
+
+    for attributes in ({"race"}, {"sex"}, {"race", "sex"}):
+        counted = [each.n for each in found if each.name == "fairness.accuracy" and set(each.slice) == attributes]
+        assert sum(counted) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "form", [list, np.array, pd.Series, pd.Categorical, lambda values: pd.Series(values, dtype="string")]
+)
+def test_groups_may_come_in_any_form(people, measured, form):
+    labels, predictions, groups = people
+
+    found = measure_fairness(labels, predictions, {name: form(each.tolist()) for name, each in groups.items()})
+
+    assert keyed(found) == {key: each for key, each in measured.items() if "×" not in key[1] and "," not in key[1]}
+
+
+def test_groups_named_by_numbers_are_named_by_their_text():
+    found = keyed(measure_fairness([1, 0], [1, 0], {"old": [1, 0]}))
+
+    assert ("selection_rate", "old=1") in found
+
+
+def test_no_rows_give_no_values():
+    assert {each.value for each in measure_fairness([], [], {"race": []})} == {None}
+
+
+def test_no_protected_attributes_give_no_measurements():
+    assert measure_fairness([1, 0], [1, 0], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "intersections", "message"),
+    [
+        ({"race": ["a"]}, [], "one group of 'race' for each of 2 rows, found 1"),
+        ({"race": ["a", "b"]}, [("race", "sex")], "two or more of race, found 'race × sex'"),
+        ({"race": ["a", "b"]}, [("race",)], "two or more of race, found 'race'"),
+        ({"race": ["a", "b"]}, [("race", "race")], "two or more of race"),
+    ],
+)
+def test_groups_that_cannot_be_measured_are_refused(groups, intersections, message):
+    with pytest.raises(InputError, match=message):
+        measure_fairness([1, 0], [1, 0], groups, intersections)
+
+
+def test_a_column_with_a_value_for_each_row_is_no_protected_attribute(monkeypatch):
+    monkeypatch.setattr(fairness, "MOST_GROUPS", 3)
+
+    with pytest.raises(InputError, match="few groups, found 4 in 'name'"):
+        measure_fairness([1] * 4, [1] * 4, {"name": list("abcd")})
+    with pytest.raises(InputError, match="at most 3 groups, found 9 in 'race × sex'"):
+        measure_fairness([1] * 2, [1] * 2, {"race": list("ab"), "sex": list("xy")}, [("race", "sex")])
+
+
+def test_every_rate_and_comparison_documents_formula_source_and_ideal():
+    for measure in [*RATES, *(comparison.compute for comparison in COMPARISONS)]:
+        assert {"Formula:", "Source:", "Ideal:", "Limits:"} <= set(measure.__doc__.split())
