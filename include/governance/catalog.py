@@ -60,7 +60,7 @@ class Protected(Strict):
     def _forms(cls, written: Any) -> Any:
         if isinstance(written, str):
             return {"column": written}
-        if isinstance(written, dict) and "column" not in written and "indicators" not in written:
+        if isinstance(written, dict) and not {"column", "values", "indicators"} & set(written):
             indicators = {group: column for group, column in written.items() if group != "otherwise"}
             return {"indicators": indicators, "otherwise": written.get("otherwise")}
         return written
@@ -69,6 +69,8 @@ class Protected(Strict):
     def _one_form(self) -> "Protected":
         if not self.indicators and not self.column:
             raise ValueError("name a column, or a column for each group.")
+        if self.indicators and (self.column or self.values):
+            raise ValueError("name a column with its values, or a column for each group, not both.")
         return self
 
     @property

@@ -99,7 +99,7 @@ def valid_decisions(
     result = []
     for one in signed:
         decision = one.decision
-        if decision["evidence"] != evidence_digest or decision["person"] in seen or not _genuine(one, keys):
+        if decision.get("evidence") != evidence_digest or not _genuine(one, keys) or decision["person"] in seen:
             continue
         person = people.by_id(decision["person"])
         bound = (decision["policy"], decision["people"], decision["spec"]) == (

@@ -12,6 +12,7 @@ from typing import Any
 from governance import canonical
 from governance.catalog import ModelSpec, People
 from governance.code import CodeState
+from governance.errors import InputError
 from governance.policy import Policy, Slices, judge
 from governance.records import Measurement, Verdict
 
@@ -65,7 +66,15 @@ def compose(
 
     Returns:
         The document, and the verdict that it holds.
+
+    Raises:
+        InputError: The policy is another model's, or another tier's than the spec says.
     """
+    if (policy.model, policy.tier) != (spec.name, spec.tier):
+        raise InputError(
+            f"Expected a policy of {spec.name} for the tier {spec.tier}, as model.yaml says, found one of "
+            f"{policy.model} for {policy.tier}. Correct models/{spec.name}/policy.yaml; `governance check` finds this."
+        )
     measured = sorted(measurements, key=lambda measurement: measurement.key)
     verdict = judge(policy, Slices.of(spec), measured)
     document = {

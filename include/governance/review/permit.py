@@ -19,7 +19,7 @@ from governance import canonical
 from governance.catalog import ModelSpec, People, load_people, spec_from_bytes
 from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys, Signer
-from governance.policy import Policy, Slices, judge, policy_from_bytes
+from governance.policy import Policy, Slices, digest_of_files, judge, policy_from_bytes
 from governance.records import Measurement, Verdict
 from governance.review import approvals, evidence
 from governance.review.approvals import SignedDecision
@@ -152,10 +152,8 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
         TamperedError: A byte is not what was signed.
         NotPermittedError: The permit does not permit: blocked, quorum, person, environment, time.
     """
-    signed = canonical.from_bytes(bundle.permit)
+    permit = _signed_permit(bundle, keys)
     document = _canonical_evidence(bundle)
-    permit = signed["permit"]
-    keys.verify(permit, signed["signature"], PURPOSE, approvals.KEY)
     digest = canonical.digest_of_bytes(bundle.evidence)
     _expect("the evidence's digest", permit["evidence"], digest)
     policy, people, spec = _files_in_force(bundle, document, permit)
@@ -184,6 +182,17 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
     )
 
 
+def _signed_permit(bundle: Bundle, keys: PublicKeys) -> Json:
+    signed = canonical.from_bytes(bundle.permit)
+    if not isinstance(signed, dict) or signed.keys() != {"permit", "signature"} or type(signed["permit"]) is not dict:
+        raise TamperedError("Expected a permit and its signature in permit.json, found something else.")
+    permit: Json = signed["permit"]
+    keys.verify(permit, str(signed["signature"]), PURPOSE, approvals.KEY)
+    if permit.get("format") != FORMAT:
+        raise TamperedError(f"Expected a permit of format {FORMAT}, found {permit.get('format')}.")
+    return permit
+
+
 def _canonical_evidence(bundle: Bundle) -> Json:
     document = canonical.from_bytes(bundle.evidence)
     if not isinstance(document, dict) or document.get("format") != evidence.FORMAT:
@@ -192,20 +201,20 @@ def _canonical_evidence(bundle: Bundle) -> Json:
 
 
 def _files_in_force(bundle: Bundle, document: Json, permit: Json) -> tuple[Policy, People, ModelSpec]:
+    """Compare every file with its digest before anything in it is believed, or even parsed."""
+    for what, found, part in (
+        ("model.yaml", canonical.digest_of_bytes(bundle.spec), "spec"),
+        ("the policy", digest_of_files(bundle.policy, bundle.tier), "policy"),
+        ("people.yaml", canonical.digest_of_bytes(bundle.people), "people"),
+    ):
+        _expect(f"the digest of {what} in the evidence", document[part]["digest"], found)
+        _expect(f"the digest of {what} in the permit", permit[part], found)
     policy = policy_from_bytes(bundle.policy, bundle.tier)
     people = load_people(Path("people.yaml"), bundle.people)
     spec = spec_from_bytes(bundle.spec)
     developers = [people.identity(login) for login in spec.developers]
-    for what, found, named in (
-        ("the digest of model.yaml", spec.digest, document["spec"]["digest"]),
-        ("the digest of model.yaml in the permit", permit["spec"], spec.digest),
-        ("the developers", developers, document["involved"]["developers"]),
-        ("the policy's digest", policy.digest, document["policy"]["digest"]),
-        ("the policy's digest in the permit", permit["policy"], policy.digest),
-        ("the digest of people.yaml", people.digest, document["people"]["digest"]),
-        ("the digest of people.yaml in the permit", permit["people"], people.digest),
-    ):
-        _expect(what, named, found)
+    _expect("the developers", developers, document["involved"]["developers"])
+    _expect("the model of the policy", (spec.name, spec.tier), (policy.model, policy.tier))
     return policy, people, spec
 
 

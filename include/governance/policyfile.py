@@ -1,0 +1,218 @@
+"""How a policy is written: the shapes of both files, and what a model's policy may not say.
+
+``policies/<tier>.yaml`` is the floor; ``models/<name>/policy.yaml`` lies over it, tightens what it says and adds rules.
+What would loosen it, contradicts itself or could judge nothing is a fault with file, line and remedy.
+:mod:`governance.policy` makes one policy of both and judges by it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from governance.catalog import Tier
+from governance.yamlfile import Document, Fault, Strict
+
+Over = Literal["everything", "attributes", "intersections", "groups"]
+Number = int | float
+
+LIMITS = ("at_least", "at_most", "warn_below", "warn_above")
+
+
+class RuleText(Strict):
+    """A rule as it is written: in the tier's file whole, in a model's policy only what is tightened."""
+
+    title: str | None = None
+    measure: str | None = None
+    over: Over | None = None
+    of: Literal["estimate", "low", "high"] | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
+    warn_below: Number | None = None
+    warn_above: Number | None = None
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Approvals(Strict):
+    """Who must sign, by when, and what they confirm. No role at all would be an approval by nobody."""
+
+    roles: dict[str, Count] = Field(min_length=1)
+    expire_after_days: Number = Field(gt=0)
+    checklist: list[str] = Field(default_factory=list)
+
+
+class ApprovalsText(Strict):
+    """What a model's policy may tighten of the approvals."""
+
+    roles: dict[str, Count] = Field(default_factory=dict)
+    expire_after_days: Number | None = Field(default=None, gt=0)
+    checklist: list[str] = Field(default_factory=list)
+
+
+class Permits(Strict):
+    """How long a permit lasts, and what happens when it expires while the model serves."""
+
+    valid_days: int = Field(gt=0)
+    when_expired: Literal["stop", "serve_and_alert"]
+
+
+class PermitsText(Strict):
+    """What a model's policy may tighten of the permit."""
+
+    valid_days: int | None = Field(default=None, gt=0)
+    when_expired: Literal["stop", "serve_and_alert"] | None = None
+
+
+class Alternatives(Strict):
+    """Whether less discriminatory alternatives are searched, and with what."""
+
+    search: bool
+    never_with_protected_attributes: bool
+    legal_reason: str | None = None
+
+    @model_validator(mode="after")
+    def _reason(self) -> "Alternatives":
+        if not self.never_with_protected_attributes and not self.legal_reason:
+            raise ValueError("using a protected attribute in training needs a `legal_reason`.")
+        return self
+
+
+class TierFile(Strict):
+    """``policies/<tier>.yaml``: the floor."""
+
+    tier: Tier
+    version: str
+    summary: str
+    approvals: Approvals
+    permit: Permits
+    not_enough_data: Literal["stops", "reported"]
+    minimum_n: int = Field(ge=1)
+    uncommitted_changes: Literal["block", "warn"]
+    unknown_authors: Literal["block", "warn"]
+    alternatives: Alternatives
+    rules: dict[str, RuleText] = Field(min_length=1)
+
+
+class PolicyFile(Strict):
+    """``models/<name>/policy.yaml``: the tier's, tightened."""
+
+    model: str
+    version: str
+    extends: Tier
+    approvals: ApprovalsText = ApprovalsText()
+    permit: PermitsText = PermitsText()
+    not_enough_data: Literal["stops", "reported"] | None = None
+    minimum_n: int | None = Field(default=None, ge=1)
+    uncommitted_changes: Literal["block", "warn"] | None = None
+    unknown_authors: Literal["block", "warn"] | None = None
+    alternatives: Alternatives | None = None
+    rules: dict[str, RuleText] = Field(default_factory=dict)
+
+
+def faults(own: Document[PolicyFile], tier: Document[TierFile]) -> list[Fault]:
+    """Return everything that is wrong with a model's policy over its tier's."""
+    return [
+        *_other_tier(own, tier),
+        *_loosened(own, tier),
+        *_contradictions(tier),
+        *_contradictions(own),
+        *_incomplete(own, tier),
+    ]
+
+
+def _other_tier(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    if own.content.extends != tier.content.tier:
+        found = f"The policy extends {own.content.extends}, but this file says `tier: {tier.content.tier}`."
+        yield tier.fault(("tier",), found, f"Write `tier: {own.content.extends}`, or put it into the right file.")
+
+
+def merged_rules(own: Document[PolicyFile], tier: Document[TierFile]) -> dict[str, tuple[Document[Any], RuleText]]:
+    """Return each rule by id, the model's text over its tier's, with the file that says the last word on it."""
+    mine, floor = own.content.rules, tier.content.rules
+    merged: dict[str, tuple[Document[Any], RuleText]] = {name: (tier, text) for name, text in floor.items()}
+    for name, text in mine.items():
+        under = floor[name].model_dump(exclude_none=True) if name in floor else {}
+        merged[name] = own, RuleText(**{**under, **text.model_dump(exclude_none=True)})
+    return merged
+
+
+def limits_of(text: RuleText) -> dict[str, float]:
+    """Return the limits that are written, by their names."""
+    written = {limit: getattr(text, limit) for limit in LIMITS}
+    return {limit: float(value) for limit, value in written.items() if value is not None}
+
+
+def _incomplete(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    """Find rules that could not judge anything: they would pass whatever is measured."""
+    for name, (document, text) in merged_rules(own, tier).items():
+        path = ("rules", name)
+        if text.measure is None:
+            yield document.fault(path, f"Rule `{name}` names no measure.", "Add `measure:`.")
+        elif text.over == "groups" and limits_of(text):
+            found = f"Rule `{name}` has a limit over groups, which are reported and not judged."
+            yield document.fault(path, found, "Limit a difference or ratio `over: attributes` instead.")
+        elif text.over != "groups" and not limits_of(text):
+            found = f"Rule `{name}` has no limit: it would pass whatever is measured."
+            yield document.fault(path, found, f"Add one of: {', '.join(LIMITS)}.")
+
+
+_TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "at_least": lambda mine, floor: mine >= floor,
+    "warn_below": lambda mine, floor: mine >= floor,
+    "at_most": lambda mine, floor: mine <= floor,
+    "warn_above": lambda mine, floor: mine <= floor,
+    "expire_after_days": lambda mine, floor: mine <= floor,
+    "valid_days": lambda mine, floor: mine <= floor,
+    "minimum_n": lambda mine, floor: mine <= floor,
+    "when_expired": lambda mine, floor: mine == floor or mine == "stop",
+    "not_enough_data": lambda mine, floor: mine == floor or mine == "stops",
+    "uncommitted_changes": lambda mine, floor: mine == floor or mine == "block",
+    "unknown_authors": lambda mine, floor: mine == floor or mine == "block",
+    "search": lambda mine, floor: mine or not floor,
+    "never_with_protected_attributes": lambda mine, floor: mine or not floor,
+    "measure": lambda mine, floor: mine == floor,
+    "over": lambda mine, floor: mine == (floor or "everything"),
+    "of": lambda mine, floor: mine == (floor or "estimate"),
+}
+
+
+def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    mine, floor = own.content, tier.content
+    yield from _looser(own, (), mine, floor, floor.tier)
+    yield from _looser(own, ("permit",), mine.permit, floor.permit, floor.tier)
+    yield from _looser(own, ("approvals",), mine.approvals, floor.approvals, floor.tier)
+    if mine.alternatives:
+        yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
+    for role, count in mine.approvals.roles.items():
+        if count < floor.approvals.roles.get(role, 0):
+            demanded = f"Tier {floor.tier} demands {floor.approvals.roles[role]}."
+            yield own.fault(("approvals", "roles", role), f"{count} × `{role}` is looser than the tier.", demanded)
+    for name, rule in mine.rules.items():
+        if name in floor.rules:
+            yield from _looser(own, ("rules", name), rule, floor.rules[name], floor.tier)
+
+
+def _looser(
+    own: Document[PolicyFile], path: tuple[str, ...], mine: Strict, floor: Strict, tier: str
+) -> Iterator[Fault]:
+    for key, is_tight in _TIGHTER.items():
+        value, demanded = getattr(mine, key, None), getattr(floor, key, None)
+        if value is None or (demanded is None and key not in ("over", "of")):
+            continue
+        if not is_tight(value, demanded):
+            name = ".".join((*path, key))
+            found = f"`{name}: {value}` is looser than tier {tier} allows ({demanded})."
+            yield own.fault((*path, key), found, f"Write {demanded} or stricter, or leave it out.")
+
+
+def _contradictions(document: Document[Any]) -> Iterator[Fault]:
+    for name, rule in document.content.rules.items():
+        path = ("rules", name)
+        if rule.at_most is not None and rule.warn_above is not None and rule.warn_above > rule.at_most:
+            found = f"Rule `{name}` would warn above {rule.warn_above} but blocks above {rule.at_most} already."
+            yield document.fault((*path, "warn_above"), found, "Warn below the limit.")
+        if rule.at_least is not None and rule.warn_below is not None and rule.warn_below < rule.at_least:
+            found = f"Rule `{name}` would warn below {rule.warn_below} but blocks below {rule.at_least} already."
+            yield document.fault((*path, "warn_below"), found, "Warn above the limit.")

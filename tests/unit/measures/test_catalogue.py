@@ -1,0 +1,82 @@
+"""The catalogue lists exactly what the families produce, and knows every rule of every policy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from sklearn.linear_model import LogisticRegression
+
+from governance.measures.catalogue import MEASURES
+from governance.measures.explainability import measure_explainability
+from governance.measures.fairness import measure_fairness
+from governance.measures.operations import measure_latency
+from governance.measures.performance import measure_performance
+from governance.settings import ROOT
+
+POLICIES = sorted((ROOT / "include" / "policies").glob("*.yaml")) + sorted(
+    (ROOT / "include" / "models").glob("*/policy.yaml")
+)
+
+
+@pytest.fixture(scope="module")
+def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
+    """Every family's measurements of a small model."""
+    random = np.random.default_rng(7)
+    n = 400
+    frame = pd.DataFrame({"income": random.normal(size=n), "debt": random.normal(size=n)})
+    labels = (frame["income"] + random.normal(size=n) > 0).astype(int).to_numpy()
+    model = LogisticRegression().fit(frame, labels)
+    scores, decisions = model.predict_proba(frame)[:, 1], model.predict(frame)
+    groups = {"sex": random.choice(["men", "women"], n), "age": random.choice(["old", "young"], n)}
+    artifact: Path = tmp_path_factory.mktemp("artifact")
+    (artifact / "model.json").write_text("{}")
+    return [
+        *measure_performance(labels, decisions, scores),
+        *measure_fairness(labels, decisions, groups, [("sex", "age")]),
+        *measure_explainability(model, frame.head(50), frame.head(50)),
+        *measure_latency(artifact, "json:loads", frame.head(1), seconds=20),
+    ]
+
+
+def test_the_catalogue_lists_exactly_what_the_families_produce(produced: list) -> None:
+    listed = {name for name, info in MEASURES.items() if info.family != "provenance"}
+
+    assert {measurement.name for measurement in produced} == listed
+
+
+def test_what_is_measured_of_an_attribute_a_group_or_a_feature_is_listed_so(produced: list) -> None:
+    def of(slice_: dict) -> str:
+        if not slice_:
+            return "everything"
+        return {"attribute": "attributes", "feature": "features"}.get(next(iter(slice_)), "groups")
+
+    assert {m.name: of(m.slice) for m in produced} == {m.name: MEASURES[m.name].of for m in produced}
+
+
+def test_every_value_lies_in_the_range_that_is_listed(produced: list) -> None:
+    for measurement in produced:
+        info, value = MEASURES[measurement.name], measurement.value
+        if value is not None:
+            assert info.lowest is None or value >= info.lowest, measurement
+            assert info.highest is None or value <= info.highest, measurement
+
+
+def test_what_has_an_interval_is_listed_so(produced: list) -> None:
+    with_value = [m for m in produced if m.value is not None]
+
+    assert [m.name for m in with_value if m.low is not None and not MEASURES[m.name].has_interval] == []
+    assert [m.name for m in with_value if m.method == "counted" and MEASURES[m.name].has_interval] == []
+
+
+@pytest.mark.parametrize("path", POLICIES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_rule_of_the_policies_names_a_measure_that_exists(path: Path) -> None:
+    rules = yaml.safe_load(path.read_text())["rules"].values()
+
+    assert [rule["measure"] for rule in rules if "measure" in rule and rule["measure"] not in MEASURES] == []
+
+
+def test_names_begin_with_their_family() -> None:
+    assert {name.partition(".")[0] for name in MEASURES} == {info.family for info in MEASURES.values()}
+    assert all(info.title for info in MEASURES.values())
