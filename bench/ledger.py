@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+
 from governance.ledger.log import Ledger, install
 from governance.ledger.verify import verify
-from psycopg.conninfo import make_conninfo
 
 DATA = {"digest": "0" * 64, "measurements": [{"name": "performance.accuracy", "value": 0.924, "n": 1989}] * 4}
 FILL = """
@@ -81,7 +82,7 @@ def appends(dsn: str, writers: int, seconds: float) -> tuple[list[float], float]
         ready.wait()
         end = time.monotonic() + seconds
         while (started := time.monotonic()) < end:
-            ledger.append("run", "loan", DATA, actor="p-1", key=f"{number}-{len(waits[number])}")
+            ledger.append("run", "loan", DATA, actor="p-1", key=f"{writers}-{number}-{len(waits[number])}")
             waits[number].append(time.monotonic() - started)
         ledger.close()
 

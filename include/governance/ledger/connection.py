@@ -110,7 +110,7 @@ class Connections:
                 autocommit=True,
                 connect_timeout=5,
                 application_name="governance",
-                options="-c default_transaction_isolation=read\\ committed -c timezone=UTC",
+                options="-c default_transaction_isolation=read\\ committed -c synchronous_commit=on",
             )
         except psycopg.ProgrammingError:
             # Its text may hold the password.

@@ -1,0 +1,65 @@
+"""A second verifier, written from the description alone: it shares no code with the first one.
+
+It answers one question, is the ledger whole, and says for each row what it dislikes. Only the standard library and
+the database driver.
+"""
+
+import hashlib
+import json
+import struct
+from datetime import UTC
+
+import psycopg
+
+QUERY = "SELECT seq, body, leaf, chain, kind, subject, actor, key, at, writer FROM ledger.entry ORDER BY seq, ctid"
+NAMES = ["actor", "at", "data", "key", "kind", "log", "subject", "v", "writer"]
+WRITERS = {
+    "run": "pipeline", "snapshot": "pipeline", "validation": "pipeline", "candidate": "pipeline",
+    "measured": "pipeline", "evidence": "pipeline", "rejected": "pipeline", "expired": "pipeline",
+    "release": "pipeline", "revert": "pipeline", "message": "pipeline",
+    "decision": "review", "permit": "review", "revocation": "review", "erased": "review",
+    "served": "serving", "refused": "serving", "checkpoint": "witness",
+}  # fmt: skip
+
+
+def complaints(dsn: str) -> dict[int, list[str]]:
+    """Return what is wrong, by row; empty for a whole ledger."""
+    found: dict[int, list[str]] = {}
+    with psycopg.connect(dsn) as connection:
+        origin = connection.execute("SELECT name FROM ledger.origin").fetchone()[0]
+        number, chain, keys = 0, b"\0" * 32, set()
+        for row in connection.execute(QUERY):
+            number += 1
+            wrong = list(_wrong(row, number, chain, keys, origin))
+            if wrong:
+                found[row[0]] = wrong
+            number, chain = row[0], row[3]
+            keys.add(row[7])
+    return found
+
+
+def _wrong(row, number, before, keys, origin):
+    seq, body, leaf, chain, kind, subject, actor, key, at, writer = row
+    if seq != number:
+        yield f"number {seq} instead of {number}"
+    if hashlib.sha256(b"\0" + body).digest() != leaf:
+        yield "leaf"
+    if hashlib.sha256(b"governance-ledger-chain-v1\0" + struct.pack(">Q", seq) + before + leaf).digest() != chain:
+        yield "chain"
+    if key in keys:
+        yield "key twice"
+    try:
+        pairs = json.loads(body.decode(), object_pairs_hook=list)
+    except ValueError:
+        yield "not JSON"
+        return
+    entry = dict(pairs) if isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs) else {}
+    if [name for name, _ in pairs] != NAMES or entry["v"] != 1 or entry["log"] != origin:
+        yield "not an entry of this ledger"
+        return
+    if [entry[name] for name in ("kind", "subject", "actor", "key", "writer")] != [kind, subject, actor, key, writer]:
+        yield "columns differ from the body"
+    if f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" != entry["at"]:
+        yield "time differs from the body"
+    if WRITERS.get(kind) != writer:
+        yield "written by another"
