@@ -14,13 +14,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from airflow.models.dagrun import DagRun
+from airflow.models.log import Log
+from airflow.utils.session import create_session
 from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from airflow.models.dagrun import DagRun
-from airflow.models.log import Log
-from airflow.utils.session import create_session
 from governance.errors import UnavailableError
 
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -37,7 +37,7 @@ class AirflowUnavailableError(UnavailableError):
 
 
 def read_run_actors(run_id: str, dag_id: str | None = None) -> dict[str, list[str]]:
-    """Return login → what that person did to the run: ``started``, ``cleared``, ``patched`` …
+    """Return login → what that person did to the run: ``started``, ``cleared``, ``patched`` and so on.
 
     Args:
         run_id: Airflow's id of the run.
@@ -79,7 +79,9 @@ def _changers(session: Session, run_id: str, dag_id: str | None) -> Iterator[tup
         .order_by(Log.id)
     )
     return (
-        (row.owner, _done(row.event)) for row in session.execute(query) if _changes(row, run_id) and row.event not in READS
+        (row.owner, _done(row.event))
+        for row in session.execute(query)
+        if _changes(row, run_id) and row.event not in READS
     )
 
 
@@ -125,5 +127,9 @@ def _texts(values: Iterable[Any]) -> set[str]:
 def _done(event: str) -> str:
     if event == "trigger_dag_run":
         return "started"
-    verbs: Sequence[tuple[str, str]] = (("clear", "cleared"), ("xcom", "changed an XCom of"), ("delete", "deleted a part of"))
+    verbs: Sequence[tuple[str, str]] = (
+        ("clear", "cleared"),
+        ("xcom", "changed an XCom of"),
+        ("delete", "deleted a part of"),
+    )
     return next((verb for part, verb in verbs if part in event), "patched")

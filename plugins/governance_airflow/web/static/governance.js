@@ -1,0 +1,208 @@
+// The pages' only script. It follows Airflow's theme, opens links where Airflow's sandboxed frame lets them open, and
+// sends decisions to the same JSON API that any other system uses. Nothing is decided here: the server checks it all.
+'use strict';
+
+const root = document.body.dataset.root;
+const say = text => { document.getElementById('say').textContent = text; };
+const $ = id => document.getElementById(id);
+const framed = parent !== window;
+
+function followTheme() {
+  if (!framed) return;
+  try {
+    const theirs = parent.document.documentElement;
+    const set = () => { document.documentElement.className = (theirs.className.match(/\b(light|dark)\b/) || [''])[0]; };
+    set();
+    new MutationObserver(set).observe(theirs, { attributes: true, attributeFilter: ['class'] });
+  } catch { /* another origin frames us: the system's theme holds */ }
+}
+
+// The frame may not navigate Airflow's window. A history entry plus the event that its router listens to does.
+function openLinks(event) {
+  const link = event.target.closest('a[data-airflow], a[data-open]');
+  if (!link || !framed || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  try {
+    if (link.dataset.open) parent.open(link.href);
+    else {
+      parent.history.pushState({}, '', link.getAttribute('href'));
+      parent.dispatchEvent(new PopStateEvent('popstate', { state: {} }));
+    }
+    event.preventDefault();
+  } catch { /* the plain link is left to do it */ }
+}
+
+function copyDigests(event) {
+  const button = event.target.closest('.copy');
+  if (!button) return;
+  navigator.clipboard?.writeText(button.dataset.v).then(() => {
+    const use = button.querySelector('use');
+    say('Copied.');
+    use.setAttribute('href', '#pass');
+    setTimeout(() => use.setAttribute('href', '#copy'), 1500);
+  }).catch(() => say('Copying is not allowed here. The digest: ' + button.dataset.v));
+}
+
+function filterModels() {
+  const search = $('q'), tier = $('tier'), none = $('none');
+  if (!search) return;
+  const rows = [...document.querySelectorAll('.models tbody tr')];
+  const buttons = [...document.querySelectorAll('[data-filter]')];
+  const apply = () => {
+    const text = search.value.trim().toLowerCase();
+    const state = buttons.find(b => b.getAttribute('aria-pressed') === 'true').dataset.filter;
+    rows.forEach(row => {
+      row.hidden = !(row.textContent.toLowerCase().includes(text) && (!tier.value || row.dataset.tier === tier.value)
+        && (state === 'all' || row.dataset.state === state));
+    });
+    none.hidden = rows.some(row => !row.hidden);
+  };
+  search.addEventListener('input', apply);
+  tier.addEventListener('change', apply);
+  buttons.forEach(button => button.addEventListener('click', () => {
+    buttons.forEach(other => other.setAttribute('aria-pressed', other === button));
+    apply();
+  }));
+}
+
+// --- deciding -------------------------------------------------------------------------------------------------------
+
+function element(name, className, ...children) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function icon(name) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
+  svg.setAttribute('class', 'i');
+  svg.setAttribute('aria-hidden', 'true');
+  use.setAttribute('href', '#' + name);
+  svg.append(use);
+  return svg;
+}
+
+function button(text, action) {
+  const made = element('button', 'btn', text);
+  made.type = 'button';
+  made.addEventListener('click', action);
+  return element('p', 'mt-8', made);
+}
+
+// The first sentence says what did not happen; the rest why, and what to do.
+function notice(tone, mark, message, ...after) {
+  const [, first, rest] = message.match(/^(.*?[.:!?])\s+([\s\S]*)$/) || [null, message, ''];
+  const end = first.endsWith(':') ? message.match(/^(.*?\.)(?:\s+([\s\S]*))?$/) : null;
+  const body = element('div', '', element('b', '', end ? end[1] : first));
+  const more = end ? end[2] : rest;
+  if (more) body.append(element('p', 'mt-4', more));
+  return [element('div', 'notice ' + tone, icon(mark), body), ...after];
+}
+
+const PROBLEMS = {
+  may_not_sign: ['block', 'lock'],
+  refused: ['warn', 'warn'],
+  not_logged_in: ['warn', 'lock'],
+};
+
+function decideForm() {
+  const form = $('form'), card = $('decide');
+  if (!form) return;
+  const { model, version, evidence } = card.dataset;
+  const api = `${root}/api/requests/${encodeURIComponent(model)}/${encodeURIComponent(version)}`;
+  const boxes = [...form.querySelectorAll('.check input')];
+  const approve = $('approve'), reject = $('reject'), comment = $('comment'), why = $('why'), problem = $('problem');
+  const kept = `governance:${evidence}`;
+
+  const left = () => boxes.filter(box => !box.checked);
+  const keep = () => sessionStorage.setItem(kept, JSON.stringify({
+    comment: comment.value, confirmed: boxes.filter(box => box.checked).map(box => box.value) }));
+  const ready = () => {
+    const n = left().length;
+    approve.setAttribute('aria-disabled', n > 0);
+    why.textContent = n === boxes.length && n ? `Confirm the ${n} points to approve.`
+      : n ? `Confirm ${n} more point${n > 1 ? 's' : ''} to approve.` : why.dataset.ready;
+  };
+
+  try {
+    const before = JSON.parse(sessionStorage.getItem(kept) || '{}');
+    comment.value = before.comment || '';
+    boxes.forEach(box => { box.checked = (before.confirmed || []).includes(box.value); });
+  } catch { sessionStorage.removeItem(kept); }
+
+  const reload = () => { location.replace(`${root}/review/${encodeURIComponent(model)}/${encodeURIComponent(version)}`); };
+
+  function show(found, again) {
+    const [tone, mark] = PROBLEMS[found.error] || ['block', 'block'];
+    const repeat = found.error === 'refused' ? button('Show how it stands now', reload) : button('Try again', again);
+    const can = found.who_can?.length ? [element('p', 'small muted mt-8', `${found.who_can.join(' or ')} may sign.`)] : [];
+    problem.replaceChildren(...notice(tone, mark, found.message, ...can, ...(found.error === 'may_not_sign' ? [] : [repeat])));
+    problem.scrollIntoView({ block: 'nearest' });
+  }
+
+  async function decide(answer) {
+    if (form.getAttribute('aria-busy') === 'true') return;
+    form.setAttribute('aria-busy', 'true');
+    problem.replaceChildren();
+    keep();
+    const body = { evidence, role: $('role').value, comment: comment.value,
+      confirmed: boxes.filter(box => box.checked).map(box => box.value) };
+    try {
+      const response = await fetch(`${api}/${answer}`, { method: 'POST', credentials: 'same-origin', body: JSON.stringify(body),
+        headers: { 'Content-Type': 'application/json', 'Accept': 'application/json', 'X-Governance': 'page' } });
+      const found = await response.json().catch(() => ({}));
+      if (response.ok) {
+        sessionStorage.removeItem(kept);
+        reload();
+        return;
+      }
+      show({ message: `Not signed: Airflow answered ${response.status}. Your comment is kept on this page.`, ...found },
+        () => decide(answer));
+    } catch {
+      show({ error: 'unavailable', message: 'Not signed: Airflow does not answer. Nothing was confirmed, and trying again '
+        + 'is safe: one person signs once. Your comment is kept on this page.' }, () => decide(answer));
+    }
+    form.setAttribute('aria-busy', 'false');
+  }
+
+  boxes.forEach(box => box.addEventListener('change', () => { keep(); ready(); }));
+  comment.addEventListener('input', keep);
+  form.addEventListener('submit', event => event.preventDefault());
+  approve.addEventListener('click', () => { const open = left()[0]; if (open) open.focus(); else decide('approve'); });
+  reject.addEventListener('click', () => {
+    if (comment.value.trim()) { decide('reject'); return; }
+    why.textContent = 'A reject needs a comment: the developers read it.';
+    comment.focus();
+  });
+  ready();
+}
+
+// While a person reads, another may sign, or the evidence may change: ask now and then, and say so.
+function watch() {
+  const card = $('decide');
+  if (!card || !card.dataset.token) return;
+  const { model, version, token } = card.dataset;
+  const timer = setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const response = await fetch(`${root}/api/requests/${encodeURIComponent(model)}/${encodeURIComponent(version)}/standing`,
+        { headers: { 'Accept': 'application/json' } });
+      if (!response.ok) return;
+      const now = await response.json();
+      if (now.token === token) return;
+      clearInterval(timer);
+      const bar = element('div', 'in', ...notice('warn', 'wait', now.sentence, button('Show how it stands now', () => location.reload())));
+      bar.setAttribute('role', 'status');
+      card.querySelector('header').after(bar);
+    } catch { /* the next round asks again */ }
+  }, 15000);
+}
+
+followTheme();
+document.addEventListener('click', openLinks);
+document.addEventListener('click', copyDigests);
+filterModels();
+decideForm();
+watch();
+if (matchMedia('(min-width: 1640px)').matches) document.querySelectorAll('details.wide-open').forEach(d => { d.open = true; });

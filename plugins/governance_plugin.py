@@ -1,0 +1,78 @@
+"""The registration card: what Airflow should know of us, and nothing else.
+
+Every task process runs this file, so it imports nothing heavy: the web application is imported on its first request,
+which only an API server that serves the UI (``--apps core``) ever gets. On ``--apps execution`` Airflow mounts no
+plugin at all.
+
+The application guards its own routes (governance_airflow/web/security.py): Airflow does not authenticate what a
+plugin mounts. Airflow's frame opens ``/plugin/governance/<path>`` as ``/<path>``, so a link that people share,
+``/plugin/governance/review/loan/1.0.0``, arrives under ``/review``: it is sent on to where the page lives.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+PREFIX = "/governance"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class GovernanceApp:
+    """The web application, imported on its first request."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._app is None:
+            from governance_airflow.web.app import create_app
+
+            self._app = create_app()
+        await self._app(scope, receive, send)
+
+
+class SharedLink:
+    """Sends ``/review/<model>/<version>`` on to the page. It knows nothing, so it asks for no login: the page does."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request with a redirection."""
+        if scope["type"] != "http":
+            return
+        outside = scope["root_path"].removesuffix("/review")
+        path = scope["path"].removeprefix(outside)
+        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+        target = f"{outside}{PREFIX}{path}{query}".encode("latin-1", "ignore")
+        headers = [(b"location", _printable(target)), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 307, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _printable(target: bytes) -> bytes:
+    """Percent-encode what must not stand in a header."""
+    return b"".join(b"%%%02X" % byte if byte <= 32 or byte >= 127 else bytes([byte]) for byte in target)
+
+
+class GovernancePlugin(AirflowPlugin):
+    """Puts Governance into Airflow's navigation, and the application behind it."""
+
+    name = "governance"
+    fastapi_apps = [  # noqa: RUF012  # Airflow reads plain class attributes
+        {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
+        {"name": "governance links", "app": SharedLink(), "url_prefix": "/review"},
+    ]
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Governance",
+            "href": f"{PREFIX}/inbox",
+            "destination": "nav",
+            "nav_top_level": True,
+            "url_route": "governance",
+            "icon": f"{PREFIX}/static/icon.svg",
+            "icon_dark_mode": f"{PREFIX}/static/icon-dark.svg",
+        }
+    ]
