@@ -1,0 +1,180 @@
+"""MLflow as the release sees it: which version is champion, and the files of a version.
+
+Thin over ``MlflowClient``. A registered version has two folders among the artifacts of its run: ``model/``, the signed
+files that training wrote, and ``permit/``, what a permit is verified from, which the release adds. Nothing here is
+trusted: whoever may write to MLflow can move an alias or change a file, and the readers verify every byte.
+
+MLflow's own loaders are never called, so nothing of a model runs here.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from governance.errors import InputError, NotPermittedError, UnavailableError
+from governance.training.tracking import EVIDENCE_FILE, MODEL_FOLDER
+
+CHAMPION = "champion"
+PERMIT_FOLDER = "permit"
+PING_SECONDS = 5.0
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers where a model, a version or an alias is not there."""
+
+
+class Registry:
+    """MLflow's model registry at one address.
+
+    Args:
+        url: MLflow's tracking server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def champion(self, model: str) -> int | None:
+        """Return the registry version with the alias ``champion``, or ``None``.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with self._answering():
+            try:
+                return int(self._client.get_model_version_by_alias(model, CHAMPION).version)
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    return None
+                raise
+
+    def champions(self) -> dict[str, int]:
+        """Return model name → registry version, for every model that has a champion.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        found: dict[str, int] = {}
+        token = None
+        with self._answering():
+            while True:
+                page = self._client.search_registered_models(max_results=1000, page_token=token)
+                found |= {model.name: int(model.aliases[CHAMPION]) for model in page if CHAMPION in model.aliases}
+                token = page.token
+                if not token:
+                    return found
+
+    def set_champion(self, model: str, version: int) -> None:
+        """Give a version the alias ``champion``; whichever had it loses it.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        with self._answering():
+            self._client.set_registered_model_alias(model, CHAMPION, str(version))
+
+    def clear_champion(self, model: str) -> None:
+        """Take the alias ``champion`` away; harmless where nobody has it.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        with self._answering():
+            self._client.delete_registered_model_alias(model, CHAMPION)
+
+    def tag(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        with self._answering():
+            for name, value in tags.items():
+                self._client.set_model_version_tag(model, str(version), name, value)
+
+    def fetch(self, model: str, version: int, into: Path) -> Path:
+        """Copy a version's ``model/`` and, where they are there, ``permit/`` and ``evidence/`` into a folder.
+
+        Returns:
+            The folder.
+
+        Raises:
+            NotPermittedError: There is no such version, or it has no model files.
+            UnavailableError: MLflow does not answer.
+        """
+        run = self._run_of(model, version)
+        with self._answering():
+            known = {item.path for item in self._client.list_artifacts(run)}
+            if MODEL_FOLDER not in known:
+                raise NotPermittedError(
+                    f"Expected model files of {model} {version} in {MODEL_FOLDER}/ of MLflow run {run} at {self.url}, "
+                    f"found none. Only versions that govern_{model} registered can be released."
+                )
+            for folder in known & {MODEL_FOLDER, PERMIT_FOLDER, Path(EVIDENCE_FILE).parts[0]}:
+                self._client.download_artifacts(run, folder, str(into))
+        return into
+
+    def upload_bundle(self, model: str, version: int, files: Mapping[str, bytes]) -> None:
+        """Put files into the version's ``permit/``; files of the same name are overwritten.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        run = self._run_of(model, version)
+        with tempfile.TemporaryDirectory(prefix="permit-") as folder, self._answering():
+            for name, body in files.items():
+                (Path(folder) / name).write_bytes(body)
+            self._client.log_artifacts(run, folder, PERMIT_FOLDER)
+
+    def _run_of(self, model: str, version: int) -> str:
+        from mlflow.exceptions import MlflowException
+
+        with self._answering():
+            try:
+                return str(self._client.get_model_version(model, str(version)).run_id)
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    raise NotPermittedError(
+                        f"Expected version {version} of {model} in MLflow's registry at {self.url}, found none. "
+                        f"Was it deleted, or is this another registry?"
+                    ) from error
+                raise
+
+    @cached_property
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+        from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+        progress: Any = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+        if not progress.is_set():
+            progress.set(False)
+        return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turn MLflow's and the network's errors into ours."""
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._ping()
+            yield
+        except (MlflowException, requests.RequestException, OSError) as error:
+            first = str(error).partition("\n")[0][:200]
+            raise UnavailableError(
+                f"Expected MLflow at {self.url} to answer, found: {first}. Start it (`make up`), or correct "
+                f"GOVERNANCE_MLFLOW_URL, and try again."
+            ) from error
+
+    def _ping(self) -> None:
+        """Ask whether it is there: MLflow's client itself retries for minutes before it gives up."""
+        if not self.url.startswith(("http://", "https://")):
+            raise InputError(f"Expected an http address in GOVERNANCE_MLFLOW_URL, found {self.url!r}.")
+        import httpx
+
+        try:
+            httpx.get(f"{self.url}/health", timeout=PING_SECONDS).raise_for_status()
+        except httpx.HTTPError as error:
+            raise OSError(str(error) or type(error).__name__) from error

@@ -1,0 +1,292 @@
+"""Release: verify everything, move ``champion``, see it serve, test it live, write it down; or move back and say so.
+
+Setting the alias is not the authority: the scoring service loads only what is permitted. Each step may be repeated, and
+a release that was cut off anywhere is completed by the next attempt: what served before is taken from the ledger, not
+from the alias, which may have been moved already. The ``release`` entry comes last, so it says what is true.
+
+Not guaranteed: that two releases of one model at the same moment do not overtake each other. The one that finds
+another champion than its own after the test moves nothing back and says so.
+"""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from governance.data import snapshots
+from governance.errors import GovernanceError, RefusedError
+from governance.ledger.log import Entry, Ledger
+from governance.release import entries
+from governance.release.registry import PERMIT_FOLDER, Registry
+from governance.release.scoring import ScoringService
+from governance.release.verify import Candidate, Verified, candidate_to_release, expect_same_files, verify_release
+from governance.review.waiting import evidence_to_sign
+from governance.settings import Settings
+
+Json = dict[str, Any]
+
+SERVE_SECONDS = 60.0
+SMOKE_ROWS = 5
+STATE_TAG = "governance.state"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a release.
+
+    Attributes:
+        model: The model's name.
+        version: Semantic version.
+        registry_version: Version in MLflow's registry.
+        evidence: Digest of what was signed.
+        manifest: Digest of the model files.
+        previous: What served before, as the ledger has it: ``version``, ``registry_version``, ``evidence``.
+        reverted: Whether it was moved back.
+        already: Whether it had been released before, and nothing was done.
+        reason: What happened, in a sentence.
+    """
+
+    model: str
+    version: str
+    registry_version: int
+    evidence: str
+    manifest: str
+    previous: Json | None
+    reverted: bool
+    already: bool
+    reason: str
+
+
+def release(
+    settings: Settings, ledger: Ledger, *, model: str, run_id: str, actor: str, serve_seconds: float = SERVE_SECONDS
+) -> Outcome:
+    """Release what a run judged and people signed.
+
+    Args:
+        settings: Where things are.
+        ledger: The record, with the pipeline's rights.
+        model: The model's name.
+        run_id: The run whose evidence was signed.
+        actor: Pseudonymous id of who started the run.
+        serve_seconds: How long the scoring service may take to serve it.
+
+    Returns:
+        What came of it; ``reverted`` where it did not serve or failed the test, and was moved back.
+
+    Raises:
+        TamperedError: A byte is not what was signed; nothing was moved.
+        NotPermittedError: There is no valid permit; nothing was moved.
+        UnavailableError: MLflow, the ledger or the snapshot does not answer.
+    """
+    digest = str(evidence_to_sign(ledger, model, run_id).data["digest"])
+    registry = Registry(settings.require("mlflow_url"))
+    done = _done(ledger, registry, model, digest)
+    if done is not None:
+        return done
+    now = datetime.now(UTC)
+    candidate = candidate_to_release(settings, ledger, model, digest, now)
+    service = ScoringService(settings.require("serving_url"))
+    verified = _verify_in_mlflow(settings, ledger, registry, candidate, now)
+    attempt = _Attempt(ledger, registry, service, verified, _previous(ledger, model), actor)
+    try:
+        registry.set_champion(model, candidate.registry_version)
+        attempt.serve_and_test(serve_seconds)
+        return attempt.record()
+    except _OvertakenError:
+        raise
+    except Exception as error:  # whatever it was: what served before must serve again
+        return attempt.move_back(str(error) or type(error).__name__)
+
+
+def smoke_test(service: ScoringService, verified: Verified) -> None:
+    """Put a few rows of the snapshot to the live endpoint, and compare with the verified bytes.
+
+    Raises:
+        RefusedError: It answered otherwise, or from another version.
+        UnavailableError: It does not answer.
+    """
+    model, inputs = verified.permitted.model, verified.permitted.inputs
+    rows = smoke_rows(verified)
+    answer = service.score(verified.permitted.permit.model, inputs.features, rows)
+    scores = [float(score) for score in model.score(inputs.frame(rows))]
+    decisions = [int(one) for one in model.predict(inputs.frame(rows))]
+    digest = verified.candidate.digest
+    if answer["model"]["evidence"] != digest:
+        raise RefusedError(
+            f"Expected an answer from evidence {digest[:16]}…, found {answer['model']['evidence'][:16]}…"
+        )
+    close = len(answer["scores"]) == len(scores) and all(
+        math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+        for one, other in zip(answer["scores"], scores, strict=True)
+    )
+    if answer["predictions"] != decisions or not close:
+        raise RefusedError(
+            f"Expected {decisions} with scores {_short(scores)} from {service.url}, as the verified bytes give, found "
+            f"{answer['predictions']} with {_short(answer['scores'])}: what serves is not what was signed."
+        )
+
+
+def smoke_rows(verified: Verified, count: int = SMOKE_ROWS) -> list[list[Any]]:
+    """Return a few rows of the snapshot that meet the contract one by one, evenly spread and always the same.
+
+    Raises:
+        RefusedError: No row does: nothing could be tested.
+    """
+    inputs = verified.permitted.inputs
+    frame = snapshots.load(verified.snapshot)[list(inputs.features)]
+    step = max(1, len(frame) // (20 * count))
+    plain = [[_plain(value) for value in row] for row in frame.iloc[::step].itertuples(index=False)]
+    fitting = [row for row in plain if not inputs.arrange(inputs.features, [row])[1]]
+    if not fitting:
+        raise RefusedError(
+            f"Expected rows of snapshot {verified.snapshot.digest[:16]}… that meet the contract one by one, found none "
+            f"among {len(plain)}: the live endpoint cannot be tested. Look at contract.json."
+        )
+    return fitting[:: max(1, len(fitting) // count)][:count]
+
+
+class _OvertakenError(RefusedError):
+    """Another release moved the alias meanwhile."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt to bring a verified candidate into service."""
+
+    ledger: Ledger
+    registry: Registry
+    service: ScoringService
+    verified: Verified
+    previous: Json | None
+    actor: str
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.verified.candidate
+
+    @property
+    def model(self) -> str:
+        return self.candidate.evidence.subject
+
+    def serve_and_test(self, seconds: float) -> None:
+        look = self.service.refresh(self.model)
+        self.service.wait_for(self.model, self.candidate.registry_version, self.candidate.digest, look, seconds)
+        smoke_test(self.service, self.verified)
+
+    def record(self) -> Outcome:
+        version = self.candidate.registry_version
+        champion = self.registry.champion(self.model)
+        if champion != version:
+            raise _OvertakenError(
+                f"Expected version {version} of {self.model} to be champion still, found {champion}: another release "
+                f"overtook this one. Nothing was recorded; look at `governance live {self.model}`."
+            )
+        self.registry.tag(self.model, version, {STATE_TAG: "released"})
+        key = _key(self.candidate.digest)
+        entry = self.ledger.append("release", self.model, self._data(), actor=self.actor, key=key)
+        return _outcome(entry, f"{self.model} {entry.data['version']} is released and serves.")
+
+    def move_back(self, reason: str) -> Outcome:
+        """Give the alias back first: what serves matters more than what is written."""
+        if self.previous is None:
+            self.registry.clear_champion(self.model)
+        else:
+            self.registry.set_champion(self.model, self.previous["registry_version"])
+        try:
+            self.service.refresh(self.model)
+        except GovernanceError as error:
+            reason = f"{reason} The scoring service did not hear of the way back: {error}"
+        self.registry.tag(self.model, self.candidate.registry_version, {STATE_TAG: "reverted"})
+        digest = self.candidate.digest
+        earlier = [e for e in self.ledger.find(kind="revert", subject=self.model) if e.data["evidence"] == digest]
+        data = {**self._data(), "reason": reason}
+        key = f"revert:{digest}:{len(earlier) + 1}"
+        entry = self.ledger.append("revert", self.model, data, actor=self.actor, key=key)
+        return _outcome(entry, reason, reverted=True)
+
+    def _data(self) -> Json:
+        issued, document = self.candidate.permit.data["permit"], self.candidate.document
+        return {
+            "run_id": self.candidate.evidence.data["run_id"],
+            "version": issued["version"],
+            "registry_version": self.candidate.registry_version,
+            "evidence": self.candidate.digest,
+            "evidence_entry": self.candidate.evidence.key,
+            "manifest": issued["manifest"],
+            "snapshot": document["data"]["snapshot"],
+            "source": document["data"]["source"],
+            "previous": self.previous,
+            "permit_expires_at": issued["expires_at"],
+        }
+
+
+def _verify_in_mlflow(
+    settings: Settings, ledger: Ledger, registry: Registry, candidate: Candidate, now: datetime
+) -> Verified:
+    """Fetch what MLflow holds, verify it, and add the permit to it.
+
+    Files of the permit that lie there already must be the same: a changed one is refused, not mended.
+    """
+    model, version = candidate.evidence.subject, candidate.registry_version
+    with tempfile.TemporaryDirectory(prefix="release-") as name:
+        folder = registry.fetch(model, version, Path(name))
+        expect_same_files(candidate, folder)
+        candidate.files.write(folder / PERMIT_FOLDER)
+        verified = verify_release(settings, ledger, candidate, folder, now)
+    registry.upload_bundle(model, version, candidate.files.files())
+    return verified
+
+
+def _done(ledger: Ledger, registry: Registry, model: str, digest: str) -> Outcome | None:
+    """Return the outcome of an earlier release; ``None`` where there is something left to do.
+
+    A release that was recorded without its writer hearing so was moved back: it is done again.
+    """
+    done = ledger.get(_key(digest))
+    if done is None:
+        return None
+    current = entries.champion_entry(ledger, model)
+    serves = current is not None and current.key == done.key
+    if serves and registry.champion(model) != done.data["registry_version"]:
+        return None
+    now = "it serves" if serves else f"{current.data['version'] if current else 'nothing'} serves now"
+    reason = f"{model} {done.data['version']} was released on {done.at:%d %b %Y %H:%M} UTC; {now}. Nothing was done."
+    return _outcome(done, reason, already=True)
+
+
+def _previous(ledger: Ledger, model: str) -> Json | None:
+    entry = entries.champion_entry(ledger, model)
+    return {name: entry.data[name] for name in ("version", "registry_version", "evidence")} if entry else None
+
+
+def _outcome(entry: Entry, reason: str, *, reverted: bool = False, already: bool = False) -> Outcome:
+    data = entry.data
+    return Outcome(
+        model=entry.subject,
+        version=data["version"],
+        registry_version=data["registry_version"],
+        evidence=data["evidence"],
+        manifest=data["manifest"],
+        previous=data["previous"],
+        reverted=reverted,
+        already=already,
+        reason=reason,
+    )
+
+
+def _key(digest: str) -> str:
+    return f"release:{digest}"
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _short(scores: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{score:.4f}" for score in scores) + "]"

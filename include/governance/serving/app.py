@@ -1,0 +1,269 @@
+"""The scoring service: ``uvicorn governance.serving.app:app``.
+
+Speaks MLflow's scoring protocol, so that clients of ``mlflow models serve`` need no change, and answers with the
+version and the evidence that each prediction rests on. Which version that is, and why none may serve, is
+:mod:`governance.serving.champions`'s to say.
+
+Requests are validated against the contract that was signed with the model. Values of a request are told to the one
+who sent it and to nobody else: no log line holds any.
+
+Not guaranteed: there is no login here. Who may ask is the network's to say; nothing that is asked changes what serves.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio import to_thread
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from governance.errors import GovernanceError, InputError
+from governance.ledger.log import Ledger
+from governance.release.inputs import Row, sentence
+from governance.serving import docs, protocol
+from governance.serving.champions import Champions, Serving
+from governance.serving.metrics import Metrics
+from governance.serving.record import Record
+from governance.settings import Settings, load_settings
+from governance.training.artifacts import decide
+
+Json = dict[str, Any]
+
+LARGEST_BODY = 8 * 1024 * 1024
+"""Bytes of a request; more is refused unread."""
+
+ROWS_AT_ONCE = 64
+"""Up to so many rows are predicted in place: handing them to a thread costs more than it saves."""
+
+
+class RefusalError(Exception):
+    """A request that is answered with an error: status, MLflow's error code, and a message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the service.
+
+    Args:
+        settings: Where things are; read from the environment, at start, by default.
+    """
+    app = FastAPI(title="Scoring service", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    app.exception_handler(RefusalError)(_refused)
+    app.post("/invocations", openapi_extra=docs.REQUEST, summary="Score rows with the only model")(invoke_only)
+    app.post("/models/{model}/invocations", openapi_extra=docs.REQUEST, summary="Score rows")(invoke)
+    app.post("/models/{model}/refresh", status_code=202, summary="Look at the champion now")(refresh)
+    app.get("/models", summary="Every model that is followed")(models)
+    app.get("/models/{model}", summary="What serves, and why not")(model_state)
+    app.get("/health", summary="Whether the process is up")(health)
+    app.get("/ready", summary="Whether every champion serves")(ready)
+    app.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)(metrics)
+    app.get("/docs", include_in_schema=False)(documentation)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings = app.state.settings or load_settings()
+    ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
+    champions = app.state.champions = Champions(settings, Record(ledger))
+    champions.start()
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(champions.stop)
+        if ledger is not None:
+            ledger.close()
+
+
+async def invoke_only(request: Request) -> Response:
+    """Score rows with the only model that there is."""
+    known = [name for name, state in _champions(request).states.items() if state.serving or state.champion]
+    if len(known) != 1:
+        raise RefusalError(
+            404 if known else 503,
+            "RESOURCE_DOES_NOT_EXIST",
+            f"Expected one model at /invocations, found {len(known)}: {', '.join(sorted(known)) or _problem(request)}. "
+            f"Use /models/<name>/invocations.",
+        )
+    return await invoke(known[0], request)
+
+
+async def invoke(model: str, request: Request) -> Response:
+    """Score rows with a model."""
+    began = time.perf_counter()
+    status, rows = 500, 0
+    counted = model if model in _champions(request).states else "unknown"
+    try:
+        serving = _serving(request, model)
+        arranged = _arranged(serving, await _body(request))
+        rows = len(arranged)
+        answer = await _answer(serving, arranged)
+        status = 200
+        return Response(answer, headers=_headers(request, serving), media_type="application/json")
+    except RefusalError as refusal:
+        status = refusal.status
+        raise
+    finally:
+        request.app.state.metrics.count(counted, status, rows, time.perf_counter() - began)
+
+
+async def refresh(model: str, request: Request) -> Json:
+    """Look at the champion now rather than at the next round."""
+    return {"model": model, "look": _champions(request).nudge(model)}
+
+
+async def models(request: Request) -> Json:
+    """Return every model that is followed."""
+    champions = _champions(request)
+    return {"models": [state.to_dict(champions.now()) for _, state in sorted(champions.states.items())]}
+
+
+async def model_state(model: str, request: Request) -> Json:
+    """Say what serves for a model, and why its champion does not."""
+    champions = _champions(request)
+    looked = champions.looked  # read first: the state is then at least as new
+    document = champions.state(model).to_dict(champions.now())
+    if document["state"] == "none" and champions.problem:
+        document["reason"] = champions.problem
+    return {**document, "looked": looked}
+
+
+async def health() -> Json:
+    """Say that the process is up."""
+    return {"status": "up"}
+
+
+async def ready(request: Request) -> JSONResponse:
+    """Say whether every champion serves, and why not."""
+    champions = _champions(request)
+    now, states = champions.now(), sorted(champions.states.items())
+    reasons = {name: reason for name, state in states if (reason := state.why_not(now)) and state.champion}
+    warnings = {name: w for name, state in states if state.serving and (w := state.serving.ended(now))}
+    serves = [name for name, state in states if state.serving and name not in reasons]
+    reason = None if serves or reasons else champions.problem or "No model has a champion: nothing was released."
+    document = {"ready": not reasons and not reason, "serving": serves, "refused": reasons, "warnings": warnings}
+    document |= {"reason": reason, "mlflow": champions.problem, "ledger_waiting": champions.waiting}
+    return JSONResponse(document, status_code=200 if document["ready"] else 503)
+
+
+async def metrics(request: Request) -> PlainTextResponse:
+    """Return Prometheus metrics."""
+    text = request.app.state.metrics.text(_gauges(_champions(request)))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+async def documentation(request: Request) -> HTMLResponse:
+    """Show how to ask."""
+    champions = _champions(request)
+    served = [state.serving for _, state in sorted(champions.states.items()) if state.serving]
+    return HTMLResponse(docs.page(served), headers={"Content-Security-Policy": docs.POLICY})
+
+
+def _serving(request: Request, model: str) -> Serving:
+    champions = _champions(request)
+    state = champions.states.get(model)
+    if state is None or state.serving is None:
+        reason = state.why_not(champions.now()) if state else champions.problem or f"There is no model {model} here."
+        code = 503 if state or champions.problem else 404
+        raise RefusalError(code, "RESOURCE_DOES_NOT_EXIST" if code == 404 else "TEMPORARILY_UNAVAILABLE", str(reason))
+    stopped = state.serving.stopped(champions.now())
+    if stopped:
+        raise RefusalError(503, "TEMPORARILY_UNAVAILABLE", stopped)
+    return state.serving
+
+
+def _arranged(serving: Serving, body: bytes) -> list[Row]:
+    inputs = serving.permitted.inputs
+    try:
+        columns, rows = protocol.read(body, inputs.features)
+    except InputError as error:
+        raise RefusalError(400, "BAD_REQUEST", str(error)) from error
+    arranged, faults = inputs.arrange(columns, rows)
+    if faults:
+        raise RefusalError(422, "INVALID_PARAMETER_VALUE", sentence(faults))
+    return arranged
+
+
+async def _answer(serving: Serving, rows: list[Row]) -> bytes:
+    try:
+        if len(rows) <= ROWS_AT_ONCE:
+            return _predicted(serving, rows)
+        return await to_thread.run_sync(_predicted, serving, rows)
+    except GovernanceError as error:
+        raise RefusalError(500, "INTERNAL_ERROR", f"The model could not answer: {error}") from error
+
+
+def _predicted(serving: Serving, rows: list[Row]) -> bytes:
+    model = serving.permitted.model
+    scores = model.score(serving.permitted.inputs.frame(rows))
+    document = {
+        "predictions": decide(scores, model.description.threshold).tolist(),
+        "scores": scores.tolist(),
+        "model": {
+            "name": serving.permitted.permit.model,
+            "version": serving.version,
+            "registry_version": serving.registry_version,
+            "evidence": serving.evidence,
+        },
+    }
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _headers(request: Request, serving: Serving) -> dict[str, str]:
+    headers = {"X-Model-Version": serving.version, "X-Evidence": serving.evidence}
+    ended = serving.ended(_champions(request).now())
+    return {**headers, "X-Permit-Expired": ended} if ended else headers
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusalError(415, "BAD_REQUEST", f"Expected the content type application/json, found {kind or 'none'}.")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > LARGEST_BODY:
+            limit = f"{LARGEST_BODY // 1024 // 1024} MiB"
+            raise RefusalError(413, "BAD_REQUEST", f"Expected at most {limit}, found more. Send fewer rows at a time.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _refused(_: Request, refusal: Exception) -> JSONResponse:
+    status, code = (refusal.status, refusal.code) if isinstance(refusal, RefusalError) else (500, "INTERNAL_ERROR")
+    return JSONResponse({"error_code": code, "message": str(refusal)}, status_code=status)
+
+
+def _champions(request: Request) -> Champions:
+    champions: Champions = request.app.state.champions
+    return champions
+
+
+def _problem(request: Request) -> str:
+    return _champions(request).problem or "nothing was released"
+
+
+def _gauges(champions: Champions) -> Iterator[str]:
+    now = champions.now()
+    yield "# TYPE governance_model_serving gauge"
+    for name, state in sorted(champions.states.items()):
+        yield f'governance_model_serving{{model="{name}"}} {0 if state.why_not(now) else 1}'
+    yield "# TYPE governance_permit_expires_timestamp_seconds gauge"
+    for name, state in sorted(champions.states.items()):
+        if state.serving:
+            expires = state.serving.permitted.permit.expires_at.timestamp()
+            labels = f'model="{name}",version="{state.serving.version}"'
+            yield f"governance_permit_expires_timestamp_seconds{{{labels}}} {expires:.0f}"
+    yield "# TYPE governance_ledger_waiting_entries gauge"
+    yield f"governance_ledger_waiting_entries {champions.waiting}"
+
+
+app = create_app()
