@@ -1,0 +1,204 @@
+"""A recipe, the rows, and the scores that a model made by the recipe gives to rows it has not seen.
+
+The rows that are predicted stay here: the sandbox gets training rows, this module loads what it returns and predicts.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from governance.errors import InputError
+from governance.training import skopsfile
+from governance.training.artifacts import favourable_scores
+from governance.training.sandbox import Job, Sandbox
+from governance.training.split import Array, Fold, Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Reduction = Literal["reweighing", "grid_search"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """All rows that a candidate is made of.
+
+    Attributes:
+        features: The model's features in the spec's order, shape (n, features). No protected attribute is among them.
+        target: The target as it is in the data, shape (n); its name is the column's.
+        favourable: The target's favourable value.
+        groups: Group of each row in the first protected attribute, shape (n): for strata, and for reductions where
+            the policy allows them.
+    """
+
+    features: "pd.DataFrame"
+    target: "pd.Series[Any]"
+    favourable: int = 1
+    groups: Array | None = None
+
+    @property
+    def labels(self) -> npt.NDArray[np.int8]:
+        """1 where the target has its favourable value, else 0; shape (n)."""
+        return np.asarray(self.target == self.favourable, dtype=np.int8)
+
+    def without(self, dropped: Sequence[str]) -> "pd.DataFrame":
+        """Return the features without some of them.
+
+        Raises:
+            InputError: One of them is no feature.
+        """
+        unknown = [name for name in dropped if name not in self.features.columns]
+        if unknown:
+            raise InputError(f"Expected features to leave out, found no feature named {', '.join(unknown)}.")
+        return self.features.drop(columns=list(dropped))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a model is made of besides code and data.
+
+    Attributes:
+        parameters: What the folder's ``fit`` gets, besides ``seed``.
+        seed: Of the split and of the fit.
+        threshold: A score of at least this is decided favourably.
+        dropped: Features that are left out.
+        reduction: How a protected attribute is used in training; ``None`` for not at all.
+    """
+
+    parameters: Mapping[str, Any]
+    seed: int = 0
+    threshold: float = 0.5
+    dropped: tuple[str, ...] = ()
+    reduction: Reduction | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What ``fit`` is called with."""
+        return {**self.parameters, "seed": self.seed}
+
+    def at(self, threshold: float) -> "Recipe":
+        """Return the same recipe with another threshold."""
+        return replace(self, threshold=threshold)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {**self.__dict__, "parameters": dict(self.parameters), "dropped": list(self.dropped)}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`."""
+        return cls(**{**document, "dropped": tuple(document["dropped"])})
+
+
+class Task(NamedTuple):
+    """One fit, and the rows that it predicts afterwards."""
+
+    recipe: Recipe
+    fold: Fold
+
+
+class Scores(NamedTuple):
+    """Probability of the favourable value for the rows of one repetition; rows ascend."""
+
+    rows: Array
+    scores: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitter:
+    """Fits and predicts: a sandbox, rows, and the types that a model may hold."""
+
+    sandbox: Sandbox
+    data: TrainingSet
+    trusted_types: Sequence[str] = ()
+    _frames: dict[tuple[str, ...], "pd.DataFrame"] = field(default_factory=dict)
+
+    def fit(self, recipe: Recipe, rows: Array) -> Any:
+        """Fit on some rows.
+
+        Returns:
+            The estimator, loaded with the trusted types only.
+
+        Raises:
+            InputError: The folder's code failed.
+            RefusedError: The model holds a type that the spec does not allow.
+        """
+        return skopsfile.from_bytes(self.sandbox.fit(self._job(recipe, rows)), self.trusted_types)
+
+    def score(self, estimator: Any, recipe: Recipe, rows: Array) -> npt.NDArray[np.float64]:
+        """Return an estimator's scores of some rows."""
+        frame = self.data.without(recipe.dropped).iloc[rows]
+        with threadpool_limits(1):  # the fits of other folds run beside this
+            return favourable_scores(estimator, frame, self.data.favourable)
+
+    def scores(self, tasks: Iterable[Task]) -> Iterator[npt.NDArray[np.float64]]:
+        """Fit every task, several at once, and yield the scores of its test rows, in the order of the tasks."""
+        tasks = list(tasks)
+        models = self.sandbox.map(self._job(task.recipe, task.fold.train) for task in tasks)
+        for task, body in zip(tasks, models, strict=True):
+            estimator = skopsfile.from_bytes(body, self.trusted_types)
+            yield self.score(estimator, task.recipe, task.fold.test)
+
+    def out_of_fold(self, recipes: Sequence[Recipe], plan: Plan, repetitions: Iterable[int]) -> list[dict[int, Scores]]:
+        """Return the out-of-fold scores of several recipes.
+
+        Args:
+            recipes: What to fit. Thresholds do not matter here.
+            plan: The folds.
+            repetitions: Which repetitions of the plan.
+
+        Returns:
+            For each recipe, scores by repetition.
+        """
+        wanted = list(repetitions)
+        tasks = (Task(recipe, fold) for recipe in recipes for r in wanted for fold in plan.repetitions[r])
+        results = self.scores(tasks)
+        return [{r: _together(plan.repetitions[r], results) for r in wanted} for _ in recipes]
+
+    def _job(self, recipe: Recipe, rows: Array) -> Job:
+        frame = self._frame(recipe.dropped)
+        if recipe.reduction is None:
+            return Job(frame, rows, recipe.params)
+        if self.data.groups is None:
+            raise InputError("Expected the groups of a protected attribute, which a reduction needs, found none.")
+        if recipe.reduction == "grid_search":
+            return Job(frame, rows, recipe.params, sensitive=self.data.groups)
+        weights = reweighing(self.data.groups, self.data.labels, rows)
+        return Job(frame, rows, recipe.params, weights=weights)
+
+    def _frame(self, dropped: tuple[str, ...]) -> "pd.DataFrame":
+        if dropped not in self._frames:
+            target = {str(self.data.target.name): self.data.target.to_numpy()}
+            self._frames[dropped] = self.data.without(dropped).assign(**target)
+        return self._frames[dropped]
+
+
+def reweighing(groups: Array, labels: Array, rows: Array) -> npt.NDArray[np.float64]:
+    """Return weights under which group and outcome are independent.
+
+    Formula: P(group) · P(outcome) / P(group, outcome), counted on ``rows``.
+    Source: Kamiran and Calders (2012), Data preprocessing techniques for classification without discrimination.
+
+    Returns:
+        One weight for each row of the data, shape (n); 0 outside ``rows``.
+    """
+    weights = np.zeros(len(labels))
+    inside_groups, inside_labels = np.asarray(groups)[rows], np.asarray(labels)[rows]
+    for group in np.unique(inside_groups):
+        for label in np.unique(inside_labels):
+            both = (inside_groups == group) & (inside_labels == label)
+            if both.any():
+                expected = (inside_groups == group).mean() * (inside_labels == label).mean()
+                weights[rows[both]] = expected / both.mean()
+    return weights
+
+
+def _together(folds: Sequence[Fold], results: Iterator[npt.NDArray[np.float64]]) -> Scores:
+    rows = np.concatenate([fold.test for fold in folds])
+    scores = np.concatenate([next(results) for _ in folds])
+    order = np.argsort(rows, kind="stable")
+    return Scores(rows[order], scores[order])
