@@ -7,12 +7,12 @@ The story of the demo is ``stack.story.tell(stack, sign="demo" | "me") -> exit c
 import argparse
 import importlib
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from stack import health
 from stack.errors import StackError
-from stack.processes import wait_until
 from stack.services import services
 from stack.supervisor import ROOT, Stack
 
@@ -97,7 +97,9 @@ def show_places(stack: Stack) -> None:
 def _stay(stack: Stack) -> int:
     _say("Ctrl-C stops everything.")
     try:
-        wait_until(lambda: not stack.services or stack.check_alive() is not None, float("inf"), pause=1)
+        while stack.services:
+            stack.check_alive()
+            time.sleep(1)
     except KeyboardInterrupt:
         _say("\nStopping.")
     finally:

@@ -16,11 +16,13 @@ from stack.logins import ENGINEER, REVIEWER
 
 def main() -> None:
     """Read the logins from standard input and bring Airflow's database up to them."""
-    ProvidersManager().initialize_providers_configuration()
+    providers: Any = ProvidersManager
+    providers().initialize_providers_configuration()
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     people = json.load(sys.stdin)
     db.upgradedb()
+    builder: Any
     with get_application_builder() as builder:
         builder.add_permissions(update_perms=True)
         builder.sm.sync_roles()

@@ -8,7 +8,6 @@ still looks healthy.
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def answers(url: str) -> bool:
     """Whether an address answers with success."""
     try:
         with _open(url, timeout=5) as response:
-            return 200 <= response.status < 300
+            return bool(200 <= response.status < 300)
     except _no_answer:
         return False
 
@@ -79,6 +78,3 @@ def last_lines(log: Path, count: int = 25) -> str:
     except FileNotFoundError:
         return "(it wrote no log)"
     return "\n".join(lines[-count:])
-
-
-Report = Callable[[str], None]

@@ -8,13 +8,12 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import Distribution, distributions
+from typing import Any
 
 _STRONG = re.compile(
     r"\bA?GPL(?:v?-?\d|\b)|GNU (?:Affero )?General Public|\bSSPL\b|Server Side Public|\bEUPL\b|\bOSL-", re.IGNORECASE
 )
-_WEAK = re.compile(
-    r"\bLGPL\S*|GNU (?:Library or )?Lesser General Public[^,;]*|\bMPL\S*|with [\w-]*exception[\w.-]*", re.I
-)
+_WEAK = re.compile(r"\bLGPL\S*|GNU (?:Library or )?Lesser General Public[^,;]*|\S+ with \S*exception\S*", re.IGNORECASE)
 
 REVIEWED: Mapping[str, str] = {
     "huey": "MIT",  # the text in its LICENSE
@@ -47,7 +46,7 @@ def name_of(distribution: Distribution) -> str:
 
 def licence_of(distribution: Distribution) -> str:
     """Return what a distribution says its licence is: expression, else classifiers, else the first line of the text."""
-    metadata = distribution.metadata
+    metadata: Any = distribution.metadata
     if name_of(distribution) in REVIEWED:
         return REVIEWED[name_of(distribution)]
     if expression := metadata.get("License-Expression"):

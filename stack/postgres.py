@@ -15,7 +15,7 @@ import stat
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -126,7 +126,7 @@ class Postgres:
             password.unlink()
         draft.rename(self.data)
 
-    def as_user(self) -> dict[str, object]:
+    def as_user(self) -> dict[str, Any]:
         """Return the ``subprocess`` arguments under which PostgreSQL's programs run."""
         if self.user is None:
             return {}

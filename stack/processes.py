@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,7 +26,7 @@ _gone = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess)
 
 
 def start(
-    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path, **how: object
+    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path, **how: Any
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, so that a Ctrl-C in the terminal does not reach it."""
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -146,6 +146,8 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
             "base_log_folder": str(layout.logs / "tasks"),
             "dag_processor_child_process_log_directory": str(layout.logs / "dag-files"),
             "colored_console_log": "False",
+            # Each says something every few seconds, even when nothing happens.
+            "namespace_levels": "http.access=WARNING,airflow.dag_processing.manager.DagFileProcessorManager=WARNING",
         },
         "openlineage": _lineage(layout),
     } | PACE

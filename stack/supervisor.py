@@ -10,21 +10,19 @@ see it.
 """
 
 import fcntl
-import hashlib
-import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 
 from stack import environment, health, processes
+from stack.airflow_setup import Bootstrap, write_files
 from stack.errors import StackError
 from stack.keys import ensure_keys
 from stack.layout import (
@@ -37,7 +35,7 @@ from stack.layout import (
     save_record,
     write_private,
 )
-from stack.logins import Login, as_documents, logins, password, write_logins
+from stack.logins import logins, password, write_logins
 from stack.postgres import Postgres
 from stack.services import IDENTITIES, Service, identity_environment, services
 
@@ -52,7 +50,7 @@ class Stack:
     Args:
         state: Folder of everything that is not in version control; ``$GOVERNANCE_STATE`` or ``<root>/.state``.
         root: The checkout whose DAGs, plugins and code are run.
-        extra: Variables for the services on top of their own, for example ``AIRFLOW_CONN_…``.
+        extra: Variables for every service on top of its own, for example ``AIRFLOW_CONN_…``.
         without: Services that are not wanted.
         report: Where a line of progress goes.
     """
@@ -63,13 +61,13 @@ class Stack:
         root: Path = ROOT,
         *,
         extra: Mapping[str, str] | None = None,
-        without: tuple[str, ...] = (),
+        without: Collection[str] = (),
         report: Callable[[str], None] = print,
     ) -> None:
         self.root = root.resolve()
         self.state = (state or environment.state_folder(self.root)).resolve()
         self.extra = dict(extra or {})
-        self.without = without
+        self.without = frozenset(without)
         self.report = report
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -83,11 +81,15 @@ class Stack:
     @property
     def is_up(self) -> bool:
         """Whether every service that should run does run."""
-        return set(self._running()) >= {"postgres", *(service.name for service in self._wanted())}
+        return not self._missing()
 
     def url(self, service: str) -> str:
         """Return the address of ``airflow``, ``mlflow``, ``serving`` or ``execution``."""
         return self.layout.url(service)
+
+    def ledger_url(self, role: str) -> str:
+        """Return the ledger's address for one of its login roles, ``witness`` among them."""
+        return self.layout.ledger_url(role)
 
     def login(self, name: str) -> str:
         """Return the password of a login of the local Airflow."""
@@ -104,25 +106,20 @@ class Stack:
             raise StackError(f"Expected an identity out of {', '.join(IDENTITIES)}, found {identity!r}.")
         return self._complete(identity_environment(self.layout, identity))
 
-    def ledger_url(self, role: str) -> str:
-        """Return the ledger's address for one of its login roles, ``witness`` among them."""
-        return self.layout.ledger_url(role)
-
-    # Starting
-
     def up(self) -> bool:
-        """Start everything and wait until it works; whether anything had to be started.
+        """Start what does not run, and wait until it works; whether anything had to be started.
 
         Raises:
             StackError: A service did not start; the message ends with the last lines of its log.
         """
         with self._lock():
-            if self.is_up:
+            missing = self._missing()
+            if not missing:
                 self._write_client_file()
                 return False
             try:
                 with _interruptible():
-                    self._start_everything()
+                    self._start(missing)
             except BaseException:
                 self.report("Stopping what was started.")
                 self._stop_everything()
@@ -134,9 +131,9 @@ class Stack:
         with self._lock():
             running = self._running().get(name)
             if running:
-                signal_ = signal.SIGINT if name == "postgres" else signal.SIGTERM
-                processes.end(processes.with_children([running]), _STOP_SECONDS, signal_)
-            self._reap()
+                request = signal.SIGINT if name == "postgres" else signal.SIGTERM
+                processes.end(processes.with_children([running]), _STOP_SECONDS, request)
+            self._end_orphans()
             if name == "postgres":
                 self._start_postgres()
                 return
@@ -157,9 +154,9 @@ class Stack:
         Raises:
             StackError: It says which, with the last lines of its log.
         """
-        for name, started in self.record.services.items():
-            if processes.find(started) is None:
-                raise self._failure(name, "has ended")
+        with self._lock():  # a stop that is under way is no fault
+            for name in self.record.services:
+                self._must_be_alive(name, "has ended")
 
     # State
 
@@ -181,6 +178,9 @@ class Stack:
         known = load_record(self.state)
         found = {name: processes.find(started) for name, started in (known.services if known else {}).items()}
         return {name: process for name, process in found.items() if process}
+
+    def _missing(self) -> set[str]:
+        return {"postgres", *(service.name for service in self._wanted())} - set(self._running())
 
     def _reap(self) -> None:
         for child in self._children.values():
@@ -206,32 +206,48 @@ class Stack:
             except BlockingIOError:
                 self.report("Another command is starting or stopping this stack; waiting for it.")
                 fcntl.flock(file, fcntl.LOCK_EX)
-            self.__dict__.pop("record", None)
+            self.__dict__.pop("record", None)  # the other command may have written it
             yield
 
     # How a start goes
 
-    def _start_everything(self) -> None:
+    def _start(self, missing: set[str]) -> None:
         began = time.monotonic()
-        self._stop_everything()
-        self._choose_ports_again()
-        ensure_keys(self.layout)
-        self._write_airflow_files()
-        people = logins(self.layout)
-        write_logins(self.layout, people)
-        bootstrap = self._begin_bootstrap(people)
-        self._start_postgres()
-        early = [service for service in self._wanted() if service.command[0] != "airflow"]
-        for service in early:
-            self._launch(service)
-        self._finish_bootstrap(bootstrap, people)
-        for service in self._wanted():
-            if service not in early:
-                self._launch(service)
-        self._wait_for(self._wanted())
+        if "postgres" in missing:
+            self._stop_everything()
+            self._choose_ports_again()
+            self._start_all()
+        else:
+            self._end_orphans()
+            self._launch_and_wait([service for service in self._wanted() if service.name in missing])
         self._wait_for_dags()
         self._write_client_file()
         self.report(f"Everything runs ({time.monotonic() - began:.0f} s).")
+
+    def _start_all(self) -> None:
+        ensure_keys(self.layout)
+        write_files(self.layout)
+        people = logins(self.layout)
+        write_logins(self.layout, people)
+        wanted = self._wanted()
+        scheduler = next(service for service in services(self.layout) if service.name == "scheduler")
+        bootstrap = Bootstrap(self.layout, people, self._complete(scheduler.environment))
+        self._start_postgres()
+        # Whoever does not need Airflow's tables need not wait for them.
+        early = [service for service in wanted if service.command[0] != "airflow"]
+        for service in early:
+            self._launch(service)
+        if not bootstrap.finish():
+            raise self._failure("bootstrap", "could not prepare Airflow's database")
+        for service in wanted:
+            if service not in early:
+                self._launch(service)
+        self._wait_for(wanted)
+
+    def _launch_and_wait(self, wanted: list[Service]) -> None:
+        for service in wanted:
+            self._launch(service)
+        self._wait_for(wanted)
 
     def _choose_ports_again(self) -> None:
         """Replace ports that somebody else has taken since."""
@@ -244,11 +260,16 @@ class Stack:
     def _start_postgres(self) -> None:
         server = Postgres(self.layout)
         server.prepare()
-        command, log = server.command(), self.layout.logs / "postgres.log"
-        own = self._complete({})
-        child = processes.start(command, own, log, server.folder, **server.as_user())
+        log = self.layout.logs / "postgres.log"
+        child = processes.start(server.command(), self._complete({}), log, server.folder, **server.as_user())
         self._remember("postgres", child)
-        self._wait_until(server.is_ready, "postgres", 60)
+
+        def is_ready() -> bool:
+            self._must_be_alive("postgres")
+            return server.is_ready()
+
+        if not processes.wait_until(is_ready, 60):
+            raise self._failure("postgres", "did not answer within 60 s")
         server.provision()
         self.report("postgres      works")
 
@@ -278,95 +299,54 @@ class Stack:
         if not processes.wait_until(all_work, _START_SECONDS, pause=0.25):
             raise self._failure(next(iter(waiting)), f"did not answer within {_START_SECONDS:.0f} s")
 
-    def _wait_until(self, condition: Callable[[], bool], name: str, seconds: float) -> None:
-        def holds() -> bool:
-            self._must_be_alive(name)
-            return condition()
-
-        if not processes.wait_until(holds, seconds):
-            raise self._failure(name, f"did not answer within {seconds:.0f} s")
-
     def _wait_for_dags(self) -> None:
         since = self.record.services["dag-processor"].created
         if not processes.wait_until(lambda: health.dags_are_read(self.layout, since), 60, pause=0.25):
             self.report(f"No DAG was found in {self.root / 'dags'} within a minute; see logs/dag-processor.log.")
 
-    def _must_be_alive(self, name: str) -> None:
+    def _must_be_alive(self, name: str, otherwise: str = "ended while it started") -> None:
         self._reap()
         if processes.find(self.record.services[name]) is None:
-            raise self._failure(name, "ended while it started")
+            raise self._failure(name, otherwise)
 
     def _failure(self, name: str, what: str) -> StackError:
         log = self.layout.logs / f"{name}.log"
         return StackError(f"{name} {what}. The end of {log}:\n\n{health.last_lines(log)}")
 
-    # Airflow's first start
-
-    def _bootstrap_stamp(self, people: list[Login]) -> str:
-        parts = [as_documents(people), version("apache-airflow"), version("apache-airflow-providers-fab")]
-        code = (Path(__file__).parent / "bootstrap.py").read_text()
-        return hashlib.sha256(json.dumps([*parts, code]).encode()).hexdigest()
-
-    def _begin_bootstrap(self, people: list[Login]) -> subprocess.Popen[bytes] | None:
-        stamp = self.layout.airflow_home / "bootstrapped"
-        if stamp.exists() and stamp.read_text() == self._bootstrap_stamp(people):
-            return None
-        scheduler = next(service for service in services(self.layout) if service.name == "scheduler")
-        own = self._complete(scheduler.environment)
-        own["PYTHONPATH"] = f"{ROOT}:{own['PYTHONPATH']}"
-        command = [sys.executable, "-m", "stack.bootstrap"]
-        log = self.layout.logs / "bootstrap.log"
-        return processes.start(command, own, log, self.layout.airflow_home, stdin=subprocess.PIPE)
-
-    def _finish_bootstrap(self, bootstrap: subprocess.Popen[bytes] | None, people: list[Login]) -> None:
-        if bootstrap is None:
-            return
-        bootstrap.communicate(json.dumps(as_documents(people)).encode())
-        if bootstrap.returncode != 0:
-            raise self._failure("bootstrap", "could not prepare Airflow's database")
-        (self.layout.airflow_home / "bootstrapped").write_text(self._bootstrap_stamp(people))
-        self.report("airflow's database, roles and logins are there")
-
-    def _write_airflow_files(self) -> None:
-        home = self.layout.airflow_home
-        home.mkdir(parents=True, exist_ok=True)
-        (self.state / "lineage").mkdir(exist_ok=True)
-        (self.state / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
-        # Airflow would write a file of its own, with secrets of its own; everything is in the environment instead.
-        (home / "airflow.cfg").write_text("# Configured by variables: see stack/services.py.\n")
-        (home / "webserver_config.py").write_text(_LOGIN_PAGES)
-
     def _write_client_file(self) -> None:
         own = identity_environment(self.layout, "client")
-        names = ("GOVERNANCE_ROOT", "GOVERNANCE_STATE")
-        lines = [f"{name}={value}" for name, value in own.items() if name not in names]
-        write_private(
-            self.state / "client.env", "\n".join(["# Written by `make up`; read by `governance`.", *lines, ""])
-        )
+        # These two say where the file is found, so they cannot stand in it.
+        lines = [
+            f"{name}={value}" for name, value in own.items() if name not in ("GOVERNANCE_ROOT", "GOVERNANCE_STATE")
+        ]
+        heading = "# Written by `make up`; read by `governance` in any terminal."
+        write_private(self.state / "client.env", "\n".join([heading, *lines, ""]))
 
     # How a stop goes
 
     def _stop_everything(self) -> bool:
         leaders = self._running()
         database = leaders.pop("postgres", None)
-        found = bool(leaders or database)
-        # The children of a service that is asked to end are its own business; only what remains is ended by us.
-        family = processes.with_children(leaders.values())
         processes.end(leaders.values(), _STOP_SECONDS)
-        ours = [process for process in processes.marked(self.record.mark) if process != database]
-        family += processes.with_children(ours)
-        processes.end([process for process in family if process != database], 1.0)
-        found |= self._stop_postgres(database) or bool(ours)
+        orphans = self._end_orphans(keep=[database] if database else [])
+        found = bool(leaders or database or orphans) | self._stop_postgres(database)
         self._reap()
         self.record.services.clear()
         save_record(self.state, self.record)
         return found
 
+    def _end_orphans(self, keep: Collection[psutil.Process] | None = None) -> bool:
+        """End what carries our mark but belongs to no service that is kept (those that run, if not said)."""
+        self._reap()
+        kept = set(processes.with_children(self._running().values() if keep is None else keep))
+        orphans = [process for process in processes.marked(self.record.mark) if process not in kept]
+        processes.end([process for process in processes.with_children(orphans) if process not in kept], 1.0)
+        return bool(orphans)
+
     def _stop_postgres(self, server: psutil.Process | None) -> bool:
-        data = Postgres(self.layout).data
         if server:
             processes.end([server], 20, signal.SIGINT)
-        orphans = processes.postgres_of(data)
+        orphans = processes.postgres_of(Postgres(self.layout).data)
         processes.end(orphans, 5, signal.SIGQUIT)
         return bool(server or orphans)
 
@@ -378,23 +358,12 @@ def _interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for number in kept:
-            signal.signal(number, interrupt)
+        kept = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not in the main thread, where signals do not arrive
+        kept = {}
+    try:
         yield
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-_LOGIN_PAGES = '''"""Airflow's login pages: passwords in its database, protected forms."""
-
-from flask_appbuilder.const import AUTH_DB
-
-AUTH_TYPE = AUTH_DB
-WTF_CSRF_ENABLED = True
-WTF_CSRF_TIME_LIMIT = None
-# One API server: its own memory is enough to count logins in.
-RATELIMIT_STORAGE_URI = "memory://"
-'''
