@@ -11,6 +11,7 @@ plugin mounts. Airflow's frame opens ``/plugin/governance/<path>`` as ``/<path>`
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -45,16 +46,10 @@ class SharedLink:
             return
         outside = scope["root_path"].removesuffix("/review")
         path = scope["path"].removeprefix(outside)
-        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-        target = f"{outside}{PREFIX}{path}{query}".encode("latin-1", "ignore")
-        headers = [(b"location", _printable(target)), (b"content-length", b"0")]
+        query = f"?{scope['query_string'].decode('ascii', 'ignore')}" if scope["query_string"] else ""
+        headers = [(b"location", f"{outside}{PREFIX}{quote(path)}{query}".encode()), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 307, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
-
-
-def _printable(target: bytes) -> bytes:
-    """Percent-encode what must not stand in a header."""
-    return b"".join(b"%%%02X" % byte if byte <= 32 or byte >= 127 else bytes([byte]) for byte in target)
 
 
 class GovernancePlugin(AirflowPlugin):

@@ -3,15 +3,25 @@
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from fastapi import FastAPI
 from jwt import InvalidTokenError
 
 from governance.errors import UnavailableError
+from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry
+from governance.review.desk import ReviewDesk
+from governance.review.evidence import digest_of
+from governance_airflow.run_actors import AirflowUnavailableError
+from governance_airflow.web.app import create_app
+from governance_airflow.web.services import Services
+from governance_plugin import SharedLink
+from tests.unit.plugins import example
 
 
 class LedgerInMemory:
@@ -129,3 +139,56 @@ class AuthManager:
 
     def is_authorized_view(self, *, access_view: Any, user: User) -> bool:
         return user.login != "outsider"
+
+
+class Office:
+    """The application as Airflow mounts it, with what it stands on in reach of a test."""
+
+    def __init__(self, private: Path, public: Path) -> None:
+        self.ledger = LedgerInMemory()
+        signer, keys = Signer.from_file(private, "review"), PublicKeys.from_folder(public)
+        settings = replace(example.SETTINGS, mlflow_url="http://mlflow.test:5000")
+        self.desk = ReviewDesk(settings, self.ledger, keys, signer)
+        self.actors: dict[str, list[str]] = {}
+        self.airflow_database_away = False
+        self.app = create_app(Services(settings, lambda: self.desk, self._run_actors))
+        self.airflow = FastAPI()
+        self.airflow.mount("/governance", self.app)
+        self.airflow.mount("/review", SharedLink())
+
+    def _run_actors(self, run_id: str, dag_id: str | None = None) -> dict[str, list[str]]:
+        if self.airflow_database_away:
+            raise AirflowUnavailableError("Airflow's database does not answer. Nothing was recorded.")
+        return self.actors
+
+    def blocked_attempt(self) -> str:
+        """Enter the attempt that is blocked; return its digest."""
+        return self._ask(example.blocked_evidence())
+
+    def waiting_attempt(self, **time: timedelta) -> str:
+        """Enter both attempts, the second waiting to be signed; return its digest."""
+        self.blocked_attempt()
+        return self._ask(example.evidence(), **time)
+
+    def _ask(self, document: dict, **time: timedelta) -> str:
+        digest = digest_of(document)
+        ask(self.ledger, document, digest, **time)
+        return digest
+
+    def sign(self, login: str, answer: str = "approve", comment: str = "") -> None:
+        """Decide, as the API does."""
+        request = self.desk.request("loan", "1.0.0")
+        points = list(request.checklist)
+        self.desk.decide(
+            login=login,
+            model="loan",
+            version="1.0.0",
+            evidence=request.digest,
+            answer=answer,
+            confirmed=points,
+            comment=comment,
+        )
+
+    def kinds(self) -> list[str]:
+        """Return what was entered after the evidence."""
+        return [entry.kind for entry in self.ledger.entries if entry.kind not in ("run", "evidence")]
