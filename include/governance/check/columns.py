@@ -21,7 +21,13 @@ def compare(spec: ModelSpec) -> tuple[list[Fault], list[Fault]]:
     except GovernanceError as error:
         found = f"The data cannot be read: {error}"
         return [spec.document.fault(("data", "source"), found, "Correct `source:`.")], []
-    return [*_missing(spec, list(frame.columns)), *_groups(spec, frame)], [*_unmentioned(spec, list(frame.columns))]
+    return against(spec, frame)
+
+
+def against(spec: ModelSpec, frame: "pd.DataFrame") -> tuple[list[Fault], list[Fault]]:
+    """Hold a spec against data that were read; return as :func:`compare`."""
+    names = list(frame.columns)
+    return [*_missing(spec, names), *_groups(spec, frame)], [*_unmentioned(spec, names)]
 
 
 def _named(spec: ModelSpec) -> Iterator[tuple[Path_, str, str]]:

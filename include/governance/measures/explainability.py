@@ -290,7 +290,7 @@ def _unwrap(model: Any, columns: list[str]) -> tuple[Any, Callable[["pd.DataFram
     steps: list[Any] = []
     while True:
         if isinstance(model, FixedThresholdClassifier | TunedThresholdClassifierCV):
-            model = model.estimator_
+            model = getattr(model, "estimator_", model.estimator)  # made of a frozen one, it is never fitted itself
         elif isinstance(model, FrozenEstimator):
             model = model.estimator
         elif isinstance(model, Pipeline) and _keeps_columns(model[:-1], columns):

@@ -32,6 +32,9 @@ REPEATS = 400
 SECONDS = 120.0
 """How long the child may take altogether."""
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""One row gains nothing from threads, and threads that wait for each other on a busy machine cost a hundredfold."""
+
 Json = Any
 
 
@@ -147,6 +150,7 @@ def _run_child(work: Path, seconds: float) -> str | None:
     """Run the child in ``work``; return why there is no answer, or ``None``."""
     importable = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
     environment = {"PATH": os.defpath, "HOME": str(work), "LANG": "C.UTF-8", "PYTHONPATH": importable}
+    environment |= dict.fromkeys(ONE_THREAD, "1")
     with (work / "errors.txt").open("wb") as errors:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "governance.measures.operations", str(work)],

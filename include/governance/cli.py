@@ -1,0 +1,319 @@
+"""The ``governance`` command: words, options and exit codes; what the commands do is in :mod:`governance.commands`.
+
+A contract (DESIGN §9). Exit codes: 0 yes · 1 could not be done · 2 no · 3 not decided. With ``--json`` one document on
+standard output and nothing else there, also where the answer is an error. People get one message they can act on,
+never a traceback; that of an unexpected error is written to a file, whose name is said.
+
+Everything heavy is imported by the command that needs it: ``governance --help`` answers at once.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from governance.errors import GovernanceError, InputError
+
+if TYPE_CHECKING:
+    from governance.commands.answer import Answer
+    from governance.settings import Settings
+
+FAILED = InputError.exit_code
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Governs machine-learning models: what is governed, is it right, what serves, and who approved it.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+ledger_app = typer.Typer(help="The record: is it whole, and what does it say?", rich_markup_mode=None)
+app.add_typer(ledger_app, name="ledger")
+
+JSON = "--json"
+Model = Annotated[str, typer.Argument(help="The model's name: its folder in include/models/.", show_default=False)]
+Version = Annotated[str | None, typer.Argument(help="Semantic version, such as 1.2.0.", show_default=False)]
+AsJson = Annotated[bool, typer.Option(JSON, help="One JSON document on standard output, nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _start(context: typer.Context) -> int:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+    return 0
+
+
+@app.command(short_help="What is governed, what serves, and how it was last judged.")
+def models(as_json: AsJson = False) -> int:
+    """Say what is governed: name, owner, tier, champion, permit, last verdict, last drift.
+
+    Example: governance models --json
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import folders
+
+        return folders.models(settings)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="Is a model's folder right? Every fault, with its remedy.")
+def check(
+    model: Annotated[str | None, typer.Argument(help="The model's name; all by default.", show_default=False)] = None,
+    data: Annotated[
+        bool | None,
+        typer.Option("--data/--no-data", help="Look into the data, too; by default where that is quick."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say whether a model's folder is right: every fault with file, line and what to write instead.
+
+    Example: governance check loan
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import folders
+
+        return folders.check(settings, model, data)
+
+    return _answer(ask, as_json)
+
+
+@app.command("try", short_help="Fit, measure and judge on this machine, in seconds.")
+def try_(
+    model: Model,
+    seed: Annotated[int | None, typer.Option(help="Instead of the spec's seed.", show_default=False)] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A training parameter; repeat for more.", show_default=False),
+    ] = None,
+    alternatives: Annotated[
+        bool, typer.Option("--alternatives", help="Where only fairness rules fail, search for what passes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Fit, measure and judge a model on this machine: no server, and nothing is written.
+
+    Exits with 0 for pass and warn, 2 for block, 3 for not enough data.
+
+    Example: governance try loan --set max_iter=80 --seed 1
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import folders
+
+        parameters = dict(_setting(change) for change in changes or [])
+        return folders.try_model(settings, model, parameters, seed, alternatives, _tell)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="What was signed.")
+def evidence(
+    model: Model,
+    version: Version = None,
+    attempt: Annotated[int | None, typer.Option(help="Which attempt; the last by default.", show_default=False)] = None,
+    digest: Annotated[bool, typer.Option("--digest", help="The digest alone: what people sign.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say what was signed; by default of the version that serves, else of the last that was judged.
+
+    Example: governance evidence loan --digest
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import records
+
+        return records.evidence(settings, model, version, attempt, digest)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="Is it permitted now, verified from the bytes, and by whom?")
+def permit(model: Model, version: Version = None, as_json: AsJson = False) -> int:
+    """Say whether a version is permitted now, verified from the bytes, and by whom; by default the one that serves.
+
+    Example: governance permit loan
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import records
+
+        return records.permit(settings, model, version)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="What serves, or served then, and on whose word.")
+def live(
+    model: Model,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="2026-03-03T14:00 (UTC without a zone); now by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what served then, who approved it, on what evidence, trained on which data.
+
+    Example: governance live loan --at 2026-03-03T14:00
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import records
+
+        return records.live(settings, model, at)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="Run the scoring service.")
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 5002,
+) -> int:
+    """Run the scoring service until it is stopped.
+
+    Example: governance serve --port 5002
+    """
+    import uvicorn
+
+    uvicorn.run("governance.serving.app:app", host=host, port=port, access_log=False)
+    return 0
+
+
+@ledger_app.command("verify", short_help="Is the record whole?")
+def ledger_verify(
+    anchor: Annotated[
+        str | None, typer.Option(metavar="NUMBER:CHAIN", help="A head that was noted earlier and must still be there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Recompute the whole chain from the stored bytes, and name every entry that was changed.
+
+    Example: governance ledger verify
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import ledger
+
+        return ledger.verify(settings, anchor)
+
+    return _answer(ask, as_json)
+
+
+@ledger_app.command("show", short_help="The last entries, or one in full.")
+def ledger_show(
+    entry: Annotated[int | None, typer.Argument(help="One entry in full.", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind: evidence, decision, release …")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the last entries.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """Show the last entries, or one of them in full.
+
+    Example: governance ledger show --kind decision --limit 5
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import ledger
+
+        return ledger.show(settings, kind, model, limit, entry)
+
+    return _answer(ask, as_json)
+
+
+@ledger_app.command("export", short_help="The whole record, one entry a line.")
+def ledger_export(
+    file: Annotated[Path | None, typer.Argument(help="Standard output by default.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write the whole record, one entry a line, with the exact text that is hashed.
+
+    Example: governance ledger export ledger.jsonl
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import ledger
+
+        return ledger.export(settings, file)
+
+    return _answer(ask, as_json)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing is raised."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return int(app(given, prog_name="governance", standalone_mode=False) or 0)
+    except GovernanceError as error:
+        return _failed(str(error), error.exit_code, error, given)
+    except typer.TyperException as error:
+        return _failed(_usage(error), FAILED, error, given)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our answer had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        return _failed(_unexpected(error), FAILED, error, given)
+
+
+def _answer(ask: "Callable[[Settings], Answer]", as_json: bool) -> int:
+    from governance.settings import load_settings
+
+    with redirect_stdout(sys.stderr):
+        found = ask(load_settings())
+    if as_json:
+        print(json.dumps(found.document, ensure_ascii=False, allow_nan=False))
+    else:
+        from governance.commands.answer import console
+
+        found.show(console(sys.stdout))
+    sys.stdout.flush()
+    return found.exit_code
+
+
+def _failed(message: str, exit_code: int, error: BaseException, given: list[str]) -> int:
+    if JSON in given:
+        faults = [fault.to_dict() for fault in getattr(error, "faults", ())]
+        document = {"kind": type(error).__name__, "message": message, "exit_code": exit_code}
+        print(json.dumps({"error": {**document, **({"faults": faults} if faults else {})}}, ensure_ascii=False))
+    print(message, file=sys.stderr)
+    return exit_code
+
+
+def _usage(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" See `{context.command_path} --help`." if context else ""
+    said = str(error.format_message() if hasattr(error, "format_message") else error)
+    return f"{said.rstrip('.')}.{hint}".replace("?.", "?")
+
+
+def _unexpected(error: Exception) -> str:
+    handle, name = tempfile.mkstemp(prefix="governance-", suffix=".txt")
+    with open(handle, "w") as file:
+        traceback.print_exception(error, file=file)
+    said = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return f"This is a fault of ours: {said}. What happened is written in {name}; report it with that file."
+
+
+def _setting(change: str) -> tuple[str, Any]:
+    """Read ``name=value``; the value as YAML reads it: 80 is a number, true is true."""
+    import yaml
+
+    name, equals, value = change.partition("=")
+    if not equals or not name.isidentifier():
+        raise InputError(f"Expected --set NAME=VALUE, such as max_iter=80, found {change!r}.")
+    return name, yaml.safe_load(value)
+
+
+def _tell(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)

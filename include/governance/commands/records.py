@@ -1,0 +1,202 @@
+"""The commands that ask the ledger about a model: ``evidence``, ``permit`` and ``live``."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from governance.catalog import People, people_of
+from governance.commands import verdicts
+from governance.commands.answer import NO, YES, Answer, line, table
+from governance.errors import InputError, NotPermittedError, RefusedError, TamperedError
+from governance.ledger.log import Entry, Ledger
+from governance.records import Verdict
+from governance.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from governance.release.history import Live
+    from governance.release.loading import Permitted
+
+Json = dict[str, Any]
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Return the ledger of this process's identity.
+
+    Raises:
+        InputError: None is configured.
+    """
+    return Ledger(settings.require("ledger_url"))
+
+
+# --- evidence ------------------------------------------------------------------------------------------------------
+
+
+def evidence(settings: Settings, model: str, version: str | None, attempt: int | None, digest_only: bool) -> Answer:
+    """Answer what was signed: of a version, else of the one that serves, else of the last that was judged."""
+    from governance.review.evidence import digest_of
+
+    ledger, people = open_ledger(settings), people_of(settings)
+    entry = _evidence_entry(ledger, model, version, attempt)
+    document, recorded = entry.data["evidence"], entry.data["digest"]
+    found = digest_of(document)
+    if found != recorded:
+        raise TamperedError(f"Expected evidence {recorded[:16]}… in entry {entry.seq}, found {found[:16]}….")
+    if digest_only:
+        return Answer({"digest": recorded}, lambda out: line(out, recorded))
+    signed = [one.data for one in ledger.find(kind="decision", subject=model) if _over(one, recorded)]
+    permit = ledger.get(f"permit:{recorded}")
+    answer = {
+        "digest": recorded,
+        "entry": entry.seq,
+        "at": entry.at.isoformat(),
+        "evidence": document,
+        "decisions": signed,
+        "permit": permit.data["permit"] if permit else None,
+    }
+    return Answer(answer, lambda out: _show_evidence(out, answer, people))
+
+
+def _over(entry: Entry, digest: str) -> bool:
+    return bool(entry.data["decision"]["evidence"] == digest)
+
+
+def _evidence_entry(ledger: Ledger, model: str, version: str | None, attempt: int | None) -> Entry:
+    from governance.release.entries import champion_entry, evidence_entry
+
+    if version is None and attempt is None and (serving := champion_entry(ledger, model)):
+        return evidence_entry(ledger, model, serving.data["evidence"])
+    for entry in ledger.find(kind="evidence", subject=model, newest_first=True):
+        said = entry.data["evidence"]["model"]
+        if version in (None, said["version"]) and attempt in (None, said["attempt"]):
+            return entry
+    wanted = f"{model} {version}" if version else model
+    raise InputError(f"Expected evidence of {wanted} in the ledger, found none. Run govern_{model}.")
+
+
+def _show_evidence(out: "Console", answer: Json, people: People) -> None:
+    document = answer["evidence"]
+    model, code, data = document["model"], document["code"], document["data"]
+    facts = {
+        "evidence": answer["digest"],
+        "judged": f"{answer['at'][:16]} (entry {answer['entry']})",
+        "model": f"{model['name']} {model['version']}, attempt {model['attempt']}, tier {model['tier']}",
+        "purpose": document["spec"]["purpose"],
+        "data": f"{data['source']}, {data['rows']:,} rows",
+        "snapshot": data["snapshot"],
+        "artifact": document["artifact"]["manifest"],
+        "code": f"commit {code['commit'] or 'unknown'}, digest {code['digest'][:12]}",
+        "policy": f"{document['policy']['version']}, digest {document['policy']['digest'][:12]}",
+        "started by": people.name(document["involved"]["started_by"]),
+    }
+    _show_facts(out, facts)
+    out.print()
+    verdicts.show(out, Verdict.from_dict(document["verdict"]))
+    out.print()
+    _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
+
+
+def _show_facts(out: "Console", facts: Json) -> None:
+    facts_table = table("", "")
+    facts_table.show_header = False
+    for name, value in facts.items():
+        facts_table.add_row(name, str(value))
+    out.print(facts_table)
+
+
+def _show_signatures(out: "Console", decisions: list[Json], people: People) -> None:
+    if not decisions:
+        out.print("Nobody has signed it.")
+    for one in decisions:
+        word = "approved" if one["answer"] == "approve" else "rejected"
+        at = one["decided_at"][:16].replace("T", " ")
+        out.print(f"{people.name(one['person'])} {word} as {people.role_title(one['role'])}, {at}")
+
+
+# --- permit --------------------------------------------------------------------------------------------------------
+
+
+def permit(settings: Settings, model: str, version: str | None) -> Answer:
+    """Answer whether a version is permitted now, verified from the bytes, and by whom."""
+    from governance.release.history import permitted
+
+    try:
+        found = permitted(settings, open_ledger(settings), model, version)
+    except RefusedError as error:
+        kind = "not permitted" if isinstance(error, NotPermittedError) else "tampered"
+        document = {"model": model, "version": version, "permitted": False, "kind": kind, "reason": str(error)}
+        reason = str(error)
+        return Answer(document, lambda out: line(out, f"Not permitted. {reason}", style="bold red"), NO)
+    answer = _permit_document(found)
+    return Answer(answer, lambda out: _show_permit(out, answer, people_of(settings)))
+
+
+def _permit_document(found: "Permitted") -> Json:
+    verified = found.permit
+    return {
+        "model": verified.model,
+        "version": verified.version,
+        "permitted": True,
+        "registry_version": verified.registry_version,
+        "environment": verified.environment,
+        "evidence": verified.evidence_digest,
+        "manifest": verified.manifest,
+        "issued_at": verified.issued_at.isoformat(),
+        "expires_at": verified.expires_at.isoformat(),
+        "verdict": str(verified.verdict.outcome),
+        "decisions": [one.to_dict() for one in verified.decisions],
+    }
+
+
+def _show_permit(out: "Console", answer: Json, people: People) -> None:
+    out.print(f"Permitted: {answer['model']} {answer['version']}, verified from the bytes.", style="bold green")
+    facts = {
+        "valid": f"{answer['issued_at'][:16]} to {answer['expires_at'][:16]}, for {answer['environment']}",
+        "verdict": answer["verdict"],
+        "evidence": answer["evidence"],
+        "artifact": answer["manifest"],
+    }
+    _show_facts(out, facts)
+    _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
+
+
+# --- live ----------------------------------------------------------------------------------------------------------
+
+
+def live(settings: Settings, model: str, at: str | None) -> Answer:
+    """Answer what served at a moment, who approved it, on what evidence, and trained on which data."""
+    from governance.release import history
+
+    moment = _moment(at) if at else None
+    found = history.live(open_ledger(settings), model, moment, people_of(settings))
+    document = {
+        "model": model,
+        "at": moment.isoformat() if moment else None,
+        "live": found.to_dict() if found else None,
+    }
+    when = f"at {at}" if at else "now"
+    if found is None:
+        return Answer(document, lambda out: line(out, f"Nothing of {model} served {when}."), NO)
+    return Answer(document, lambda out: _show_live(out, found, when, people_of(settings)), YES)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"Expected a time such as 2026-03-03T14:00 (UTC), found {text!r}.") from error
+
+
+def _show_live(out: "Console", found: "Live", when: str, people: People) -> None:
+    out.print(f"{found.model} {found.version} {'serves' if when == 'now' else 'served'} {when}.", style="bold")
+    facts = {
+        "since": f"{found.since:%Y-%m-%d %H:%M} UTC (entry {found.entry})",
+        "until": f"{found.until:%Y-%m-%d %H:%M} UTC" if found.until else "it still does",
+        "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures),
+        "evidence": found.evidence,
+        "artifact": found.manifest,
+        "trained on": found.source,
+        "snapshot": found.snapshot,
+        "permit until": f"{found.permit_expires_at:%Y-%m-%d %H:%M} UTC",
+    }
+    _show_facts(out, facts)

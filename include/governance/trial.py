@@ -1,0 +1,322 @@
+"""``governance try``: contract, fit, measurements and verdict on this machine, in seconds, without a server.
+
+What an engineer runs before pushing. The same contract, split, sandbox, measures and policy as in the pipeline, so that
+the numbers are those that ``govern_<model>`` will find; no MLflow, no ledger, no signatures, and nothing written
+outside a temporary folder. Who wrote the code, and whether it is committed, is not asked here.
+
+While the first model is fitted in its own process, the contract runs in this one: Great Expectations alone takes
+seconds to import.
+
+Not guaranteed: that a candidate which passes here is released. The pipeline also judges provenance, and people sign.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from governance.catalog import ModelSpec, find_spec
+from governance.check import columns, examine
+from governance.policy import Policy, Slices, judge, load_policy
+from governance.records import Measurement, Verdict
+from governance.settings import Settings
+from governance.yamlfile import FaultyFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from governance.data.contracts import ContractResult
+    from governance.training.alternatives import Search
+    from governance.training.fits import Fitter, Recipe, Scores
+    from governance.training.split import Plan
+
+Json = dict[str, Any]
+Tell = Callable[[str], None]
+
+EXPLAINED_ROWS = 500
+REPEATS = 150
+"""How often one row is predicted; the pipeline takes more."""
+
+MODEL = "model.skops"
+SEARCHED = ("performance.", "fairness.")
+"""The families that a variant is judged by while searching; the chosen one is then measured in full."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One candidate: what it was made by, what was measured, what the policy says.
+
+    Attributes:
+        recipe: Parameters, seed, threshold and dropped features.
+        measurements: Everything that was measured, provenance aside.
+        verdict: The policy's word.
+    """
+
+    recipe: "Recipe"
+    measurements: tuple[Measurement, ...]
+    verdict: Verdict
+
+    def to_dict(self) -> Json:
+        """Return the JSON form."""
+        return {
+            "training": self.recipe.to_dict(),
+            "verdict": self.verdict.to_dict(),
+            "measurements": [one.to_dict() for one in self.measurements],
+        }
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a trial.
+
+    Attributes:
+        model: The model's name.
+        title: Its title.
+        rows: Rows of the data.
+        contract: What came of the contract.
+        attempts: The candidate, and after a search the chosen alternative; none where the data break the contract.
+        search: What was tried instead, where a search was asked for and only fairness rules failed.
+        seconds: How long it took.
+    """
+
+    model: str
+    title: str
+    rows: int
+    contract: "ContractResult"
+    attempts: tuple[Attempt, ...] = ()
+    search: "Search | None" = None
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the last attempt; ``None`` where the data break the contract."""
+        return self.attempts[-1].verdict if self.attempts else None
+
+    def to_dict(self) -> Json:
+        """Return the JSON form: the last attempt's verdict and measurements, and every attempt."""
+        last = self.attempts[-1].to_dict() if self.attempts else {"verdict": None, "measurements": []}
+        contract = self.contract.to_dict()
+        unmet = [one for one in contract.pop("expectations") if not one["success"]]
+        return {
+            "model": self.model,
+            "rows": self.rows,
+            "contract": {**contract, "expectations": len(self.contract.expectations), "unmet": unmet},
+            **last,
+            "attempts": [attempt.to_dict() for attempt in self.attempts],
+            "alternatives": self.search.to_dict() if self.search else None,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a trial is asked to change.
+
+    Attributes:
+        parameters: Training parameters over those of the spec.
+        seed: Instead of the spec's.
+        alternatives: Whether to search less discriminatory alternatives where only fairness rules fail.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    alternatives: bool = False
+
+
+def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: Tell = lambda _: None) -> Trial:
+    """Try a model on this machine.
+
+    Args:
+        settings: Where the model's folder and the policies are.
+        name: The model's name.
+        asked: What to change; nothing by default.
+        tell: Is told what is being done, for people who wait.
+
+    Raises:
+        FaultyFileError: The folder is not right; with every fault, as ``governance check`` finds them.
+        InputError: The data cannot be read, or the folder's code failed.
+        RefusedError: The model holds a type that the spec does not allow.
+    """
+    asked, started = asked or Asked(), time.monotonic()
+    spec = _right_folder(settings, name)
+    policy = load_policy(spec.folder, settings.policies)
+    tell(f"Reading {spec.data.source}")
+    frame = _read(spec)
+    tell("Checking the contract, and fitting")
+    with ThreadPoolExecutor(1) as beside, Bench(spec, policy, frame, asked) as bench:
+        checking = beside.submit(_run_contract, spec, frame)
+        scores, estimator = bench.fit(bench.recipe)
+        contract = checking.result()
+        found = Trial(name, spec.title, len(frame), contract)
+        if contract.success:
+            found = bench.judged(found, scores, estimator, asked, tell)
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def load_unsigned(folder: Path, trusted_types: Sequence[str]) -> Any:
+    """Load a trial's model for timing: the loader that the latency measure names, in its own process."""
+    from governance.training import skopsfile
+
+    return skopsfile.from_bytes((folder / MODEL).read_bytes(), trusted_types)
+
+
+def _right_folder(settings: Settings, name: str) -> ModelSpec:
+    findings = examine(settings, name)
+    if findings.faults:
+        raise FaultyFileError(list(findings.faults))
+    return find_spec(settings, name)
+
+
+def _read(spec: ModelSpec) -> "pd.DataFrame":
+    from governance.data.sources import read_source
+
+    frame = read_source(spec.data.source, spec.folder)
+    faults, _ = columns.against(spec, frame)
+    if faults:
+        raise FaultyFileError(faults)
+    return frame
+
+
+def _run_contract(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
+    from governance.data.contracts import run_contract
+
+    return run_contract(frame, spec.contract)
+
+
+class Bench:
+    """Sandbox, rows and plan of one trial, for as long as the ``with`` lasts."""
+
+    def __init__(self, spec: ModelSpec, policy: Policy, frame: "pd.DataFrame", asked: Asked) -> None:
+        from governance.training.fits import Recipe
+        from governance.training.sandbox import Sandbox
+
+        self.spec, self.policy, self.frame = spec, policy, frame
+        seed = spec.training.seed if asked.seed is None else asked.seed
+        self.recipe: Recipe = Recipe({**spec.training.parameters, **asked.parameters}, seed)
+        target, limits = spec.target, spec.training.limits
+        self._sandbox = Sandbox(spec.folder, target=target.column, favourable=target.favourable, limits=limits)
+
+    def __enter__(self) -> "Bench":
+        self._sandbox.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._sandbox.__exit__(*error)
+
+    @cached_property
+    def groups(self) -> Mapping[str, Any]:
+        """Group of each row, by protected attribute."""
+        from governance.data.protected import derive
+
+        derived = derive(self.frame, self.spec.protected)
+        return {name: derived[name].to_numpy() for name in derived.columns}
+
+    @cached_property
+    def fitter(self) -> "Fitter":
+        """The sandbox with the rows."""
+        from governance.training.fits import Fitter, TrainingSet
+
+        target = self.spec.target
+        first = next(iter(self.groups.values()), None)
+        rows = TrainingSet(self.frame[list(self.spec.features)], self.frame[target.column], target.favourable, first)
+        return Fitter(self._sandbox, rows, self.spec.training.trusted_types)
+
+    @cached_property
+    def plan(self) -> "Plan":
+        """Which rows train and which judge."""
+        from governance.training.split import plan_fits, strata_of
+
+        rows = self.fitter.data
+        return plan_fits(strata_of(rows.labels, rows.groups), self.spec.training.evaluation, self.recipe.seed)
+
+    def fit(self, recipe: "Recipe") -> tuple["Scores", Any]:
+        """Return the scores that judge a recipe, and its final model with its threshold."""
+        from governance.training.artifacts import with_threshold
+        from governance.training.fits import Scores
+        from governance.training.split import JUDGING
+
+        final = self.fitter.fit(recipe, self.plan.final)
+        if self.plan.final_judges:
+            rows = self.plan.repetitions[JUDGING][0].test
+            scores = Scores(rows, self.fitter.score(final, recipe, rows))
+        else:
+            scores = self.fitter.out_of_fold([recipe], self.plan, [JUDGING])[0][JUDGING]
+        return scores, with_threshold(final, recipe.threshold, self.spec.target.favourable)
+
+    def judged(self, found: Trial, scores: "Scores", estimator: Any, asked: Asked, tell: Tell) -> Trial:
+        """Measure and judge; search where asked, and measure and judge what was chosen."""
+        first = self._attempt(self.recipe, scores, estimator, tell)
+        if not asked.alternatives or not self._may_search(first.verdict):
+            return replace(found, attempts=(first,))
+        tell("Searching less discriminatory alternatives")
+        search = self._search()
+        if search.chosen is None:
+            return replace(found, attempts=(first,), search=search)
+        tell(f"Fitting the alternative: {search.chosen.label}")
+        recipe = search.chosen.recipe
+        second = self._attempt(recipe, *self.fit(recipe), tell)
+        return replace(found, attempts=(first, second), search=search)
+
+    def _attempt(self, recipe: "Recipe", scores: "Scores", estimator: Any, tell: Tell) -> Attempt:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        from governance.measures.explainability import measure_explainability
+        from governance.training.artifacts import decide
+
+        tell("Measuring performance, fairness, explanations and latency")
+        rows = self.fitter.data.without(recipe.dropped)
+        decisions = decide(scores.scores, recipe.threshold)
+        with ThreadPoolExecutor(1) as beside, threadpool_limits(1):
+            timing = beside.submit(self._latency, estimator, rows.iloc[:1])
+            measured = self._measure(scores.rows, self.fitter.data.labels[scores.rows], decisions, scores.scores)
+            measured += measure_explainability(estimator, rows, rows, limit_rows=EXPLAINED_ROWS, seed=recipe.seed)
+            measured += timing.result()
+        return Attempt(recipe, tuple(measured), self._judge(self.policy, measured))
+
+    def _measure(self, rows: Any, labels: Any, decisions: Any, scores: Any) -> list[Measurement]:
+        from governance.measures.fairness import measure_fairness
+        from governance.measures.performance import measure_performance
+
+        groups = {name: found[rows] for name, found in self.groups.items()}
+        crossed = [tuple(names) for names in self.spec.intersections]
+        fair = measure_fairness(labels, decisions, groups, crossed, minimum_n=self.policy.minimum_n)
+        return [*measure_performance(labels, decisions, scores), *fair]
+
+    def _latency(self, estimator: Any, row: "pd.DataFrame") -> list[Measurement]:
+        from governance.measures.operations import measure_latency
+        from governance.training import skopsfile
+
+        with tempfile.TemporaryDirectory(prefix="governance-try-") as folder:
+            (Path(folder) / MODEL).write_bytes(skopsfile.to_bytes(estimator))
+            trusted = list(self.spec.training.trusted_types)
+            loader = f"{load_unsigned.__module__}:{load_unsigned.__name__}"
+            return measure_latency(Path(folder), loader, row, arguments=trusted, repeats=REPEATS)
+
+    def _judge(self, policy: Policy, measurements: Sequence[Measurement]) -> Verdict:
+        return judge(policy, Slices.of(self.spec), measurements, provenance=False)
+
+    def _may_search(self, verdict: Verdict) -> bool:
+        failing = verdict.failing()
+        only_fairness = bool(failing) and all(rule.measure.startswith("fairness.") for rule in failing)
+        return self.policy.alternatives.search and only_fairness
+
+    def _search(self) -> "Search":
+        from governance.training.alternatives import Space, search
+
+        searched = replace(
+            self.policy, rules=tuple(rule for rule in self.policy.rules if rule.measure.startswith(SEARCHED))
+        )
+        scores = self.fitter.out_of_fold([self.recipe], self.plan, self.plan.choosing)[0]
+        return search(
+            self.fitter,
+            self.plan,
+            self.recipe,
+            scores,
+            Space.of(self.spec, self.policy),
+            measure=self._measure,
+            judge=lambda measured: self._judge(searched, measured),
+        )
