@@ -33,7 +33,7 @@ SECONDS = 120.0
 """How long the child may take altogether."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""One row gains nothing from threads, and threads that wait for each other on a busy machine cost a hundredfold."""
+"""One row gains nothing from threads, and threads that wait for each other cost tenfold on a busy machine."""
 
 Json = Any
 

@@ -89,11 +89,17 @@ def test_the_explanations_of_every_kind_of_model_add_up(model, frame, labels):
     assert found["direction", "debt"].value < -0.5
 
 
-def test_a_threshold_and_a_frozen_model_are_looked_into(frame, labels):
+@pytest.mark.parametrize("fitted", [True, False])
+def test_a_threshold_and_a_frozen_model_are_looked_into(frame, labels, fitted):
     inner = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(frame, labels)
-    outer = FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.1).fit(frame, labels)
+    outer = FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.1)
+    if fitted:
+        outer.fit(frame, labels)
 
-    assert measure_explainability(outer, frame, frame) == measure_explainability(inner, frame, frame)
+    explained = explain(outer, frame, frame, seed=0)
+
+    assert explained.faithful.all()
+    assert (explained.values == explain(inner, frame, frame, seed=0).values).all()
 
 
 def test_linear_models_are_explained_by_coefficient_times_distance_from_the_mean(frame, labels):
