@@ -6,7 +6,8 @@ the next one's, so the rows to blame are found from runs of broken links:
 * a run of one: the row's own chain hash is wrong, or the row before was rewritten together with its hashes. The fault
   stands at the row and names both;
 * a longer run: all rows of it but the last, whose link is broken only because the row before it is wrong. (At the very
-  end of the ledger the last one is named as well: no later row speaks for it.)
+  end of the ledger the last one is named as well, for no later row speaks for it; so is a sound row that stands alone
+  between two changed ones.)
 
 Where only one of body and leaf hash was changed, the chain hash tells which.
 """

@@ -19,8 +19,8 @@ FIELDS = frozenset({"actor", "at", "data", "key", "kind", "log", "subject", "v",
 
 RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
-        "run", "snapshot", "validation", "candidate", "measured", "evidence", "rejected", "expired", "release",
-        "revert", "message",
+        "run", "snapshot", "validation", "candidate", "measured", "evidence", "alternatives", "rejected", "expired",
+        "release", "revert", "message",
     }),
     "review": frozenset({"decision", "permit", "revocation", "erased"}),
     "serving": frozenset({"served", "refused"}),

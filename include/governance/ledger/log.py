@@ -113,11 +113,9 @@ class Ledger:
 
         def send(connection: "Connection") -> Entry:
             body = canonical.to_bytes({**entry, "at": at, "log": self._origin, "writer": self._login})
-            with connection.pipeline() as pipeline:
-                cursor = connection.execute("SELECT * FROM ledger.append(%s)", (body,), binary=True)
-                pipeline.sync()
-                connection.execute("SELECT ledger.flush()")
-            return _appended(cursor.fetchone(), body)
+            row = connection.execute("SELECT * FROM ledger.append(%s)", (body,), binary=True).fetchone()
+            connection.execute("SELECT ledger.flush()")
+            return _appended(row, body)
 
         return self._connections.call(send, f"append the {kind} entry “{key}”")
 

@@ -106,7 +106,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT CASE writer
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
-                                      'expired', 'release', 'revert', 'message')
+                                      'expired', 'alternatives', 'release', 'revert', 'message')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased')
         WHEN 'serving'  THEN kind IN ('served', 'refused')
         WHEN 'witness'  THEN kind = 'checkpoint'

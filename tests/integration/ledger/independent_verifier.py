@@ -1,15 +1,16 @@
 """A second verifier, written from the description alone: it shares no code with the first one.
 
-It answers one question, is the ledger whole, and says for each row what it dislikes. Only the standard library and
-the database driver.
+It answers one question, is the ledger whole, and says for each row what it dislikes. Only the standard library,
+the database driver and rfc8785.
 """
 
 import hashlib
 import json
 import struct
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 import psycopg
+import rfc8785
 
 QUERY = "SELECT seq, body, leaf, chain, kind, subject, actor, key, at, writer FROM ledger.entry ORDER BY seq, ctid"
 NAMES = ["actor", "at", "data", "key", "kind", "log", "subject", "v", "writer"]
@@ -27,13 +28,16 @@ def complaints(dsn: str) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     with psycopg.connect(dsn) as connection:
         origin = connection.execute("SELECT name FROM ledger.origin").fetchone()[0]
-        number, chain, keys = 0, b"\0" * 32, set()
+        number, chain, keys, latest = 0, b"\0" * 32, set(), datetime.min.replace(tzinfo=UTC)
         for row in connection.execute(QUERY):
             number += 1
             wrong = list(_wrong(row, number, chain, keys, origin))
+            if row[8] + timedelta(seconds=120) < latest:
+                wrong.append("time runs back")
             if wrong:
                 found[row[0]] = wrong
             number, chain = row[0], row[3]
+            latest = max(latest, row[8])
             keys.add(row[7])
     return found
 
@@ -53,6 +57,8 @@ def _wrong(row, number, before, keys, origin):
     except ValueError:
         yield "not JSON"
         return
+    if rfc8785.dumps(json.loads(body)) != body:
+        yield "not canonical"
     entry = dict(pairs) if isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs) else {}
     if [name for name, _ in pairs] != NAMES or entry["v"] != 1 or entry["log"] != origin:
         yield "not an entry of this ledger"
