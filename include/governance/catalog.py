@@ -143,6 +143,10 @@ class ModelSpec(Strict):
     alternatives: AlternativesSpec = AlternativesSpec()
     _document: Any = PrivateAttr(default=None)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare what is written; where it was read from holds the spec itself, and would be compared for ever."""
+        return isinstance(other, ModelSpec) and self.model_dump() == other.model_dump()
+
     @field_validator("purpose", "limitations", "assumptions")
     @classmethod
     def _says_something(cls, text: str) -> str:

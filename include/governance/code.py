@@ -128,11 +128,11 @@ def _from_authorship(settings: Settings, spec: ModelSpec) -> CodeState:
     digest = code_digest(settings, spec)
     try:
         document = json.loads((settings.root / AUTHORSHIP).read_text())
-    except (OSError, ValueError):
+        built, commit = document["models"][spec.name], document["commit"]
+        authors = tuple(Author(email, tuple(commits)) for email, commits in sorted(built["authors"].items()))
+        return CodeState(digest, commit, tuple(built["uncommitted"]), authors, history=built["digest"] == digest)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return CodeState(digest, None, (), (), history=False)
-    authors = document["models"].get(spec.name, {})
-    named = tuple(Author(email, tuple(commits)) for email, commits in sorted(authors.items()))
-    return CodeState(digest, document["commit"], (), named, history=document["digests"].get(spec.name) == digest)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -169,10 +169,14 @@ def _write_authorship(settings: Settings) -> None:
     states = {folder.name: code_state(settings, load_spec(folder)) for folder in model_folders(settings)}
     document = {
         "commit": next(iter(states.values())).commit if states else None,
-        "digests": {name: state.digest for name, state in states.items()},
-        "models": {name: {a.email: list(a.commits) for a in state.authors} for name, state in states.items()},
+        "models": {name: _authorship_of(state) for name, state in states.items()},
     }
     print(json.dumps(document, indent=1))
+
+
+def _authorship_of(state: CodeState) -> dict[str, object]:
+    authors = {author.email: list(author.commits) for author in state.authors}
+    return {"digest": state.digest, "uncommitted": list(state.uncommitted), "authors": authors}
 
 
 if __name__ == "__main__":
