@@ -19,7 +19,7 @@ FIELDS = frozenset({"actor", "at", "data", "key", "kind", "log", "subject", "v",
 
 RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
-        "run", "snapshot", "validation", "candidate", "measured", "evidence", "alternatives", "rejected", "expired",
+        "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
         "release", "revert", "message",
     }),
     "review": frozenset({"decision", "permit", "revocation", "erased"}),

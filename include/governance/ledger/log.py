@@ -14,8 +14,11 @@ its own clock, and what lies more than 120 s before the latest entry (twice 60 s
 differ by). So a clock that is set back stops appends instead of back-dating them; ``seq``, not ``at``, is the order.
 
 Not guaranteed here: that nobody rewrote a whole tail consistently (verify.py says what can be found), and that the
-DSN leads to the right ledger unless ``origin`` is given. A key is first come, first served over all writers: who takes
-another's key in advance makes that append fail, visibly; it never makes it succeed with another kind or subject.
+DSN leads to the right ledger unless ``origin`` is given.
+
+Keys are unique over all writers, first come, first served: what finds its key on an entry of another kind, subject or
+writer fails, and is never mistaken for recorded. A key that begins with a kind and a colon (``decision:…``) is kept for
+those who may write that kind, so that a worker cannot take the key of a decision before it is made.
 """
 
 import secrets
@@ -110,12 +113,16 @@ class Ledger:
         """
         entry = {"v": VERSION, "kind": kind, "subject": subject, "actor": actor, "key": key, "data": dict(data)}
         at = to_timestamp(datetime.now(UTC))
+        sent: set[bytes] = set()
 
         def send(connection: "Connection") -> Entry:
             body = canonical.to_bytes({**entry, "at": at, "log": self._origin, "writer": self._login})
+            # Where the reply to the first attempt was lost, its own entry is what the second one finds.
+            again = body in sent
+            sent.add(body)
             row = connection.execute("SELECT * FROM ledger.append(%s)", (body,), binary=True).fetchone()
             connection.execute("SELECT ledger.flush()")
-            return _appended(row, body)
+            return _appended(row, body, again)
 
         return self._connections.call(send, f"append the {kind} entry “{key}”")
 
@@ -287,11 +294,11 @@ def _checked(row: Row, origin: str) -> Entry:
     return _entry(row.seq, row.body, row.leaf, row.chain, created=False)
 
 
-def _appended(row: tuple[Json, ...] | None, sent: bytes) -> Entry:
+def _appended(row: tuple[Json, ...] | None, sent: bytes, sent_before: bool) -> Entry:
     if row is None:
         raise TamperedError("Expected the ledger to return the entry it appended, found nothing.")
     seq, body, leaf, chain, created = row
-    entry = _entry(seq, body, leaf, chain, created=created)
+    entry = _entry(seq, body, leaf, chain, created=created or (sent_before and body == sent))
     if (body if created else entry.key) != (sent if created else read_body(sent)["key"]):
         raise TamperedError(f"Expected the ledger to return the entry that was appended, found entry {seq}.")
     return entry

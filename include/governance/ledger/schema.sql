@@ -261,6 +261,14 @@ BEGIN
         RAISE EXCEPTION 'Expected an entry that % may write, found kind "%" by writer "%".',
             session_user, added.kind, added.writer USING ERRCODE = 'GL002';
     END IF;
+    -- Or a worker could take the key of a decision before it is made, and so prevent it.
+    IF NOT ledger.may_append(session_user, split_part(added.key, ':', 1)) AND EXISTS (
+        SELECT FROM unnest(ARRAY['pipeline', 'review', 'serving', 'witness']) AS other
+        WHERE ledger.may_append(other, split_part(added.key, ':', 1))
+    ) THEN
+        RAISE EXCEPTION 'Expected a key that does not begin with another writer''s kind, found "%".', added.key
+            USING ERRCODE = 'GL002';
+    END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'Expected the isolation level read committed, found %: the head would be read too early.',
             current_setting('transaction_isolation') USING ERRCODE = 'GL006';

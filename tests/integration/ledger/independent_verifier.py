@@ -16,8 +16,8 @@ QUERY = "SELECT seq, body, leaf, chain, kind, subject, actor, key, at, writer FR
 NAMES = ["actor", "at", "data", "key", "kind", "log", "subject", "v", "writer"]
 WRITERS = {
     "run": "pipeline", "snapshot": "pipeline", "validation": "pipeline", "candidate": "pipeline",
-    "measured": "pipeline", "evidence": "pipeline", "rejected": "pipeline", "expired": "pipeline",
-    "release": "pipeline", "revert": "pipeline", "message": "pipeline",
+    "measured": "pipeline", "alternatives": "pipeline", "evidence": "pipeline", "rejected": "pipeline",
+    "expired": "pipeline", "release": "pipeline", "revert": "pipeline", "message": "pipeline",
     "decision": "review", "permit": "review", "revocation": "review", "erased": "review",
     "served": "serving", "refused": "serving", "checkpoint": "witness",
 }  # fmt: skip

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from ledger_database import body_of
 
@@ -82,10 +83,37 @@ def test_a_key_is_not_shared_by_different_things(database, kind, subject):
 
 
 def test_a_key_taken_by_another_writer_is_refused_and_not_mistaken_for_ones_own(database):
-    database.ledger("pipeline").append("run", "loan", {}, actor="p-1", key="decision:1")
+    database.ledger("pipeline").append("run", "loan", {}, actor="p-1", key="taken")
 
     with pytest.raises(RefusedError, match="found it on entry 1"):
-        database.ledger("review").append("decision", "loan", {}, actor="p-1", key="decision:1")
+        database.ledger("review").append("decision", "loan", {}, actor="p-1", key="taken")
+
+
+def test_a_worker_cannot_take_the_key_of_a_decision_in_advance(database):
+    with pytest.raises(RefusedError, match="does not begin with another writer's kind"):
+        database.ledger("pipeline").append("message", "loan", {}, actor="p-1", key="decision:loan:p-1")
+
+    assert database.ledger("review").append("decision", "loan", {}, actor="p-1", key="decision:loan:p-1").created
+
+
+def test_an_append_whose_reply_was_lost_knows_its_own_entry(database, monkeypatch):
+    ledger = database.ledger()
+    ledger.ping()
+    execute, replies = psycopg.Connection.execute, iter(["lost"])
+
+    def lose_one_reply(connection, query, *values, **how):
+        answer = execute(connection, query, *values, **how)
+        if "ledger.append" in query and next(replies, None):
+            connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return answer
+
+    monkeypatch.setattr(psycopg.Connection, "execute", lose_one_reply)
+
+    entry = ledger.append("run", "loan", {"n": 1}, actor="p", key="k")
+
+    assert entry.created
+    assert len(ledger.find()) == 1
 
 
 def test_many_writers_leave_one_chain_without_gap_or_fork(database):
