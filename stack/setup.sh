@@ -69,7 +69,8 @@ install() {
     if command -v uv >/dev/null 2>&1; then
         uv pip install --quiet --python "$python" --compile-bytecode "$@"
     else
-        "$python" -m pip install --quiet --disable-pip-version-check "$@"
+        # The lock is complete; pip's own resolver takes "pandas[parquet]" for something that is not pinned.
+        "$python" -m pip install --quiet --disable-pip-version-check --no-deps "$@"
     fi
 }
 
