@@ -293,7 +293,7 @@ def require_classifier(model: Any, favourable: int) -> None:
         raise FitError("returned", f"{name} that is not fitted") from None
     if not hasattr(model, "predict_proba"):
         raise FitError("returned", f"{name} without predict_proba")
-    classes = list(np.asarray(getattr(model, "classes_", [])))
+    classes = np.asarray(getattr(model, "classes_", [])).tolist()
     if len(classes) != 2 or favourable not in classes:
         raise FitError("returned", f"{name} for the classes {classes} instead of two, one of them {favourable}")
 
