@@ -133,9 +133,9 @@ class Inputs:
             frame[field.name] = _typed(frame[field.name], field.type)
         return frame
 
-    def example(self) -> dict[str, Any]:
-        """Return a row that meets the contract, for documentation: made up, nobody's data."""
-        return {field.name: field.example() for field in self._fields}
+    def example(self, *, empty: bool = False) -> dict[str, Any]:
+        """Return a row that meets the contract: made up, nobody's data; ``empty`` where the contract allows that."""
+        return {field.name: None if empty and field.nullable else field.example() for field in self._fields}
 
     def _wrong_columns(self, names: list[str]) -> list[str]:
         given = set(names)

@@ -81,6 +81,8 @@ class Registry:
         Raises:
             UnavailableError: MLflow does not answer.
         """
+        if self.champion(model) is None:
+            return
         with self._answering():
             self._client.delete_registered_model_alias(model, CHAMPION)
 
@@ -156,17 +158,24 @@ class Registry:
     def _answering(self) -> Iterator[None]:
         """Turn MLflow's and the network's errors into ours."""
         import requests
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException, RestException
 
         try:
             self._ping()
             yield
+        except RestException as error:
+            answer: Any = error
+            if answer.get_http_status_code() < 500:
+                raise InputError(f"Expected MLflow at {self.url} to take this, found: {_first_line(error)}") from error
+            raise self._unavailable(error) from error
         except (MlflowException, requests.RequestException, OSError) as error:
-            first = str(error).partition("\n")[0][:200]
-            raise UnavailableError(
-                f"Expected MLflow at {self.url} to answer, found: {first}. Start it (`make up`), or correct "
-                f"GOVERNANCE_MLFLOW_URL, and try again."
-            ) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"Expected MLflow at {self.url} to answer, found: {_first_line(error)}. Start it (`make up`), or correct "
+            f"GOVERNANCE_MLFLOW_URL, and try again."
+        )
 
     def _ping(self) -> None:
         """Ask whether it is there: MLflow's client itself retries for minutes before it gives up."""
@@ -178,3 +187,7 @@ class Registry:
             httpx.get(f"{self.url}/health", timeout=PING_SECONDS).raise_for_status()
         except httpx.HTTPError as error:
             raise OSError(str(error) or type(error).__name__) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0][:300]

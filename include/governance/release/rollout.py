@@ -185,7 +185,7 @@ class _Attempt:
                 f"overtook this one. Nothing was recorded; look at `governance live {self.model}`."
             )
         self.registry.tag(self.model, version, {STATE_TAG: "released"})
-        key = _key(self.candidate.digest)
+        key = _key(self.ledger, self.model, self.candidate.digest)
         entry = self.ledger.append("release", self.model, self._data(), actor=self.actor, key=key)
         return _outcome(entry, f"{self.model} {entry.data['version']} is released and serves.")
 
@@ -200,10 +200,8 @@ class _Attempt:
         except GovernanceError as error:
             reason = f"{reason} The scoring service did not hear of the way back: {error}"
         self.registry.tag(self.model, self.candidate.registry_version, {STATE_TAG: "reverted"})
-        digest = self.candidate.digest
-        earlier = [e for e in self.ledger.find(kind="revert", subject=self.model) if e.data["evidence"] == digest]
         data = {**self._data(), "reason": reason}
-        key = f"revert:{digest}:{len(earlier) + 1}"
+        key = f"revert:{self.candidate.digest}:{_reverts(self.ledger, self.model, self.candidate.digest) + 1}"
         entry = self.ledger.append("revert", self.model, data, actor=self.actor, key=key)
         return _outcome(entry, reason, reverted=True)
 
@@ -243,9 +241,9 @@ def _verify_in_mlflow(
 def _done(ledger: Ledger, registry: Registry, model: str, digest: str) -> Outcome | None:
     """Return the outcome of an earlier release; ``None`` where there is something left to do.
 
-    A release that was recorded without its writer hearing so was moved back: it is done again.
+    One that was recorded but whose alias was moved since is completed again.
     """
-    done = ledger.get(_key(digest))
+    done = ledger.get(_key(ledger, model, digest))
     if done is None:
         return None
     current = entries.champion_entry(ledger, model)
@@ -277,8 +275,14 @@ def _outcome(entry: Entry, reason: str, *, reverted: bool = False, already: bool
     )
 
 
-def _key(digest: str) -> str:
-    return f"release:{digest}"
+def _key(ledger: Ledger, model: str, digest: str) -> str:
+    """Return the key of the release; one that was moved back may be done again, as another entry."""
+    reverts = _reverts(ledger, model, digest)
+    return f"release:{digest}:{reverts + 1}" if reverts else f"release:{digest}"
+
+
+def _reverts(ledger: Ledger, model: str, digest: str) -> int:
+    return sum(entry.data["evidence"] == digest for entry in ledger.find(kind="revert", subject=model))
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Serving
 from governance.serving.metrics import Metrics
 from governance.serving.record import Record
+from governance.serving.scorer import Scores
 from governance.settings import Settings, load_settings
 from governance.training.artifacts import decide
 
@@ -195,15 +196,14 @@ def _arranged(serving: Serving, body: bytes) -> list[Row]:
 async def _answer(serving: Serving, rows: list[Row]) -> bytes:
     try:
         if len(rows) <= ROWS_AT_ONCE:
-            return _predicted(serving, rows)
-        return await to_thread.run_sync(_predicted, serving, rows)
+            return _predicted(serving, serving.scorer.scores_in_place(rows))
+        return _predicted(serving, await to_thread.run_sync(serving.scorer.scores, rows))
     except GovernanceError as error:
         raise RefusalError(500, "INTERNAL_ERROR", f"The model could not answer: {error}") from error
 
 
-def _predicted(serving: Serving, rows: list[Row]) -> bytes:
+def _predicted(serving: Serving, scores: Scores) -> bytes:
     model = serving.permitted.model
-    scores = model.score(serving.permitted.inputs.frame(rows))
     document = {
         "predictions": decide(scores, model.description.threshold).tolist(),
         "scores": scores.tolist(),

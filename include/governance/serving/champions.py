@@ -22,6 +22,7 @@ from governance.keys import PublicKeys
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import Registry
 from governance.serving.record import Record
+from governance.serving.scorer import Scorer
 from governance.settings import Settings
 
 POLL_SECONDS = 2.0
@@ -39,6 +40,7 @@ class Serving:
     """A version that serves."""
 
     permitted: Permitted
+    scorer: Scorer
     since: datetime
 
     @property
@@ -208,7 +210,7 @@ class Champions:
             self.states[state.model] = replace(state, refused=Refused(champion, reason, self.now() + RETRY))
             self._record.refused(state.model, {"registry_version": champion, "reason": reason})
             return
-        serving = Serving(permitted, self.now())
+        serving = Serving(permitted, Scorer(permitted), self.now())
         self.states[state.model] = replace(state, serving=serving, refused=None)
         self._record.served(state.model, _described(serving))
 
