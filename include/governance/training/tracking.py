@@ -131,8 +131,7 @@ def download(url: str, run_id: str, path: str, into: Path) -> Path:
     """Copy a file or folder of a run into ``into``, and return where it is. Nothing of it is verified.
 
     Raises:
-        InputError: The run has no such file.
-        UnavailableError: MLflow does not answer.
+        UnavailableError: MLflow does not answer, or has no such file.
     """
     into.mkdir(parents=True, exist_ok=True)
     with _client(url) as client:
