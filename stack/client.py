@@ -65,7 +65,7 @@ class AirflowClient:
         content = self.get(path).get("content") or []
         return "\n".join(line if isinstance(line, str) else str(line.get("event", "")) for line in content)
 
-    def requests(self) -> Json:
+    def requests(self) -> Any:
         """Return what waits for whom, as this login sees it."""
         return self.get("/governance/api/requests")
 

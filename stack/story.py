@@ -163,7 +163,7 @@ class Story:
         reviewer = AirflowClient(self.stack.url("airflow"), login, self.stack.login(login))
         request = reviewer.request(MODEL, version)
         body = {
-            "evidence": request["evidence_digest"],
+            "evidence": request["evidence"],
             "confirmed": request["checklist"],
             "comment": "Read the evidence, the warnings and the price of the alternative.",
         }

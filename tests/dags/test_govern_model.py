@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from governance.pipeline import FAMILIES
+from governance.pipeline.measure import FAMILIES
 from governance.settings import ROOT
 
 DAG_FILE = ROOT / "dags" / "govern_model.py"

@@ -10,6 +10,7 @@ from governance import canonical
 from governance.catalog import ModelSpec, People, find_spec, people_of
 from governance.code import CodeState, code_state
 from governance.errors import InputError
+from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
 from governance.records import Lineage
@@ -115,6 +116,11 @@ class Run:
         return self.request.source or self.spec.data.source
 
     @cached_property
+    def keys(self) -> PublicKeys:
+        """The public keys that signatures are checked with."""
+        return PublicKeys.from_folder(self.settings.public_keys)
+
+    @cached_property
     def code(self) -> CodeState:
         """The code in force, with its authors since the champion's."""
         return code_state(self.settings, self.spec, since=self._champion_commit())
@@ -153,9 +159,7 @@ class Run:
         """
         entry = self.last(kind, **where)
         if entry is None:
-            raise InputError(
-                f"No {kind} of run {self.run_id} in the ledger, found none: clear the task before."
-            )
+            raise InputError(f"No {kind} of run {self.run_id} in the ledger, found none: clear the task before.")
         return entry
 
     def _champion_commit(self) -> str | None:

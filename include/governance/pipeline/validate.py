@@ -52,8 +52,9 @@ def validation_of(run: Run, frozen: Snapshot) -> Entry:
 
 def whole(frozen: Snapshot) -> "pd.DataFrame":
     """Return a snapshot with both of its parts side by side, verified."""
-    data = snapshots.load(frozen, "data")
-    return data.join(snapshots.load(frozen, "protected"))
+    return snapshots.load(frozen, "data").join(
+        [snapshots.load(frozen, part) for part in frozen.parts if part != "data"]
+    )
 
 
 def _validate(run: Run, frozen: Snapshot, key: str) -> Entry:
@@ -77,5 +78,12 @@ def _page(run: Run, frozen: Snapshot, result: ContractResult) -> Path:
     folder = run.settings.state / "quarantine" / run.model
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     page = folder / f"{frozen.digest[:16]}.html"
-    page.write_text(quarantine.render(result, title=run.spec.title, hidden=run.spec.protected_columns))
+    rendered = quarantine.render(
+        result,
+        title=run.spec.title,
+        hidden=run.spec.protected_columns,
+        meanings={**run.spec.features, **run.spec.leaks},
+        snapshot=frozen.digest,
+    )
+    page.write_text(rendered)
     return page

@@ -55,7 +55,9 @@ def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) 
     policy, people = load_policy(settings.models / entry.subject, settings.policies), people_of(settings)
     document, digest = entry.data["evidence"], entry.data["digest"]
     if (policy.digest, people.digest) != (document["policy"]["digest"], document["people"]["digest"]):
-        return Answer("void", "The policy or people.yaml changed since the evidence was written. Trigger the run again.")
+        return Answer(
+            "void", "The policy or people.yaml changed since the evidence was written. Trigger the run again."
+        )
     decisions = _decisions(settings, ledger, entry, policy, people)
     reject = next((one.decision for one in decisions if one.decision["answer"] == "reject"), None)
     if reject:

@@ -44,11 +44,11 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the step; the summary becomes the task's XCom, for people only."""
         from governance.errors import GovernanceError, UnavailableError
-        from governance.pipeline import STEPS
+        from governance.pipeline import step
 
         try:
             run = open_run_of(context, self.model)
-            done = STEPS[self.step](run, **self.arguments)
+            done = step(self.step)(run, **self.arguments)
         except UnavailableError:
             raise  # retried: the service may be back
         except GovernanceError as error:

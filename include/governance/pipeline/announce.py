@@ -1,0 +1,33 @@
+"""Write the model card of what was released, and keep it with the version."""
+
+from governance.catalog import names_of
+from governance.pipeline import datasets
+from governance.pipeline.run import Run, Step
+from governance.records import Lineage
+from governance.reports.model_card import render_html, render_markdown
+from governance.training import tracking
+
+
+def announce(run: Run) -> Step:
+    """Write the model card, in Markdown and as a page, beside the version in MLflow.
+
+    The card is made from the evidence and the permit alone; a second run writes the same card again.
+    """
+    released = run.need("release").data
+    evidence = run.need("evidence", digest=released["evidence"])
+    issued = run.ledger.get(f"permit:{released['evidence']}")
+    signatures = [one["decision"] for one in issued.data["permit"]["decisions"]] if issued else []
+    names = names_of(run.people)
+    document = evidence.data["evidence"]
+    files = {
+        "model_card/model_card.md": render_markdown(document, signatures, names).encode(),
+        "model_card/model_card.html": render_html(document, signatures, names).encode(),
+    }
+    tracking.add_files(run.settings.require("mlflow_url"), evidence.data["mlflow_run"], files)
+    return Step(
+        {"card": f"{run.settings.mlflow_url}/#/models/{run.model}/versions/{released['registry_version']}"},
+        Lineage(
+            [datasets.evidence_dataset(run.model, released["evidence"])],
+            [datasets.card(run.model, released["version"])],
+        ),
+    )

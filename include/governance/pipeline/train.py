@@ -1,0 +1,189 @@
+"""Train the candidate, sign its files, and register it: once for the same data, code and parameters of a run."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from governance.canonical import digest_of_bytes
+from governance.code import lock_digest
+from governance.data import snapshots
+from governance.data.protected import derive
+from governance.errors import InputError, TamperedError
+from governance.keys import Signer
+from governance.ledger.log import Entry
+from governance.pipeline import datasets
+from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.run import Run, Step
+from governance.pipeline.validate import validation_of
+from governance.records import Lineage
+from governance.training import tracking
+from governance.training.artifacts import Description, Feature, verify_artifact
+from governance.training.candidate import OUT_OF_FOLD, Candidate, train_candidate
+from governance.training.fits import Fitter, Recipe, TrainingSet
+from governance.training.sandbox import Sandbox
+from governance.training.split import Plan, plan_fits, strata_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from governance.data.snapshots import Snapshot
+
+
+def train(run: Run) -> Step:
+    """Train with the run's parameters and register the first candidate."""
+    frozen = snapshot_of(run)
+    validation_of(run, frozen)
+    recipe = Recipe(run.parameters, run.seed)
+    key = run.key("candidate", attempt=1, snapshot=frozen.digest, code=run.code.digest, recipe=recipe.to_dict())
+    entry = run.ledger.get(key)
+    if entry is None:
+        with workshop(run, frozen) as (fitter, plan):
+            entry = register(run, make(run, fitter, plan, recipe), attempt=1, key=key)
+    return Step(summary_of(entry), lineage_of(run, frozen, entry))
+
+
+@contextmanager
+def workshop(run: Run, frozen: "Snapshot") -> Iterator[tuple[Fitter, Plan]]:
+    """Open the sandbox on a snapshot's rows, with the plan of which rows train and which judge."""
+    data = snapshots.load(frozen, "data")
+    groups = derive(snapshots.load(frozen, "protected"), run.spec.protected)
+    first = groups.iloc[:, 0].to_numpy() if len(groups.columns) else None
+    rows = TrainingSet(data[list(run.spec.features)], data[run.spec.target.column], run.spec.target.favourable, first)
+    plan = plan_fits(strata_of(rows.labels, first), run.spec.training.evaluation, run.seed)
+    target = run.spec.target
+    with Sandbox(
+        run.spec.folder, target=target.column, favourable=target.favourable, limits=run.spec.training.limits
+    ) as sandbox:
+        yield Fitter(sandbox, rows, run.spec.training.trusted_types), plan
+
+
+def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe) -> Candidate:
+    """Evaluate a recipe on every repetition, fit the final model, and sign its files, in the run's working folder."""
+    signer = Signer.from_file(Path(run.settings.require("artifact_key")), "artifact")
+    folder = Path(tempfile.mkdtemp(prefix=f"{run.model}-")) / "candidate"
+    return train_candidate(fitter, recipe, plan, _description(run, fitter), folder, signer=signer)
+
+
+def register(run: Run, candidate: Candidate, *, attempt: int, key: str) -> Entry:
+    """Log a candidate to MLflow, register its version, and record both in the ledger."""
+    out_of_fold = (candidate.folder / OUT_OF_FOLD).read_bytes()
+    registered = tracking.log_candidate(
+        run.settings.require("mlflow_url"),
+        model=run.model,
+        key=digest_of_bytes(key.encode()),  # MLflow's tags do not take every character of a run id
+        artifact=candidate.artifact,
+        params={**candidate.recipe.params, "threshold": candidate.recipe.threshold},
+        tags=_tags(run, attempt),
+        files={f"evaluation/{OUT_OF_FOLD}": out_of_fold},
+    )
+    return run.record("candidate", _record(run, candidate, attempt, registered, digest_of_bytes(out_of_fold)), key)
+
+
+def candidate_of(run: Run, attempt: int) -> Entry:
+    """Return the entry of an attempt's candidate."""
+    return run.need("candidate", attempt=attempt)
+
+
+def fetch_artifact(run: Run, candidate: Entry, into: Path) -> Path:
+    """Fetch the signed files of a candidate from MLflow, and verify them.
+
+    Raises:
+        TamperedError: They are not those that were registered.
+    """
+    folder = tracking.download(run.settings.require("mlflow_url"), candidate.data["mlflow_run"], "model", into)
+    verify_artifact(folder, run.keys, candidate.data["manifest"])
+    return folder
+
+
+def fetch_out_of_fold(run: Run, candidate: Entry) -> "pd.DataFrame":
+    """Fetch the predictions that a candidate is judged by, and verify them.
+
+    Returns:
+        ``row``, ``repetition``, ``label``, ``score``, ``prediction``.
+
+    Raises:
+        TamperedError: They are not those that training recorded.
+    """
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as folder:
+        name = f"evaluation/{OUT_OF_FOLD}"
+        path = tracking.download(run.settings.require("mlflow_url"), candidate.data["mlflow_run"], name, Path(folder))
+        found, expected = digest_of_bytes(path.read_bytes()), candidate.data["out_of_fold"]
+        if found != expected:
+            raise TamperedError(f"Expected predictions {expected[:16]} in MLflow, found {found[:16]}: clear train.")
+        return pd.read_parquet(path)
+
+
+def summary_of(entry: Entry) -> dict[str, Any]:
+    """Return what people see of a candidate in Airflow."""
+    data = entry.data
+    return {"registry_version": data["registry_version"], "manifest": data["manifest"], **data["training"]}
+
+
+def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
+    """A candidate is made of a snapshot."""
+    return Lineage(
+        [datasets.snapshot_named(run.model, frozen.digest)], [datasets.model_version(run.model, entry.data["manifest"])]
+    )
+
+
+def _description(run: Run, fitter: Fitter) -> Description:
+    spec, types = run.spec, fitter.data.features.dtypes
+    return Description(
+        name=spec.name,
+        purpose=spec.purpose,
+        features=tuple(Feature(name, str(types[name]), meaning) for name, meaning in spec.features.items()),
+        target=spec.target.column,
+        favourable=spec.target.favourable,
+        meaning=spec.target.meaning,
+        threshold=0.5,
+    )
+
+
+def _tags(run: Run, attempt: int) -> dict[str, str]:
+    return {
+        "governance.run": run.run_id,
+        "governance.version": run.version,
+        "governance.attempt": str(attempt),
+        "governance.state": "candidate",
+        "governance.snapshot": snapshot_of(run).digest,
+        "governance.lock": lock_digest(run.settings),
+        "governance.commit": run.code.commit or "none",
+        "governance.dirty": str(bool(run.code.uncommitted)).lower(),
+        "governance.seed": str(run.seed),
+        "governance.started_by": run.request.started_by,
+    }
+
+
+def _record(
+    run: Run, candidate: Candidate, attempt: int, registered: tracking.Registered, out_of_fold: str
+) -> dict[str, Any]:
+    recipe, evaluation = candidate.recipe, run.spec.training.evaluation
+    features = [name for name in run.spec.features if name not in recipe.dropped]
+    if not features:
+        raise InputError("Expected at least one feature to be left, found none.")
+    return {
+        "attempt": attempt,
+        "registry_version": registered.version,
+        "mlflow_run": registered.run_id,
+        "manifest": candidate.manifest.digest,
+        "out_of_fold": out_of_fold,
+        "features": features,
+        "consistency": candidate.consistency.to_dict(),
+        "artifact": {
+            "manifest": candidate.manifest.digest,
+            "files": [dict(file) for file in candidate.manifest.files],
+            "trusted_types": list(run.spec.training.trusted_types),
+        },
+        "training": {
+            "parameters": dict(recipe.parameters),
+            "dropped": list(recipe.dropped),
+            "reduction": recipe.reduction,
+            "seed": recipe.seed,
+            "threshold": recipe.threshold,
+            "evaluation": {**evaluation.model_dump(), "judged_on": 0},
+        },
+    }

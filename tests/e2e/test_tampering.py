@@ -1,0 +1,78 @@
+"""One changed byte between signature and release stops the release; put back, it goes on."""
+
+from pathlib import Path
+
+import pytest
+from system import until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def tampered(world, runs):
+    """A run of the small model that waits for its signature."""
+    for name in ("reject", "mark", "expire"):
+        runs[name].wait_until_ended()
+    return world.trigger("quick", "To change a byte after it was signed").wait_until_asked()
+
+
+def flip(path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
+
+
+def model_file(world, run) -> Path:
+    found = (world.stack.state / "mlflow" / "artifacts").rglob(
+        f"{run.evidence.data['mlflow_run']}/artifacts/model/model.skops"
+    )
+    return next(found)
+
+
+def snapshot_files(world, run, pattern: str) -> list[Path]:
+    return sorted((world.stack.state / "snapshots" / run.model).rglob(pattern))
+
+
+def test_a_changed_byte_stops_the_release_and_nothing_is_moved(world, tampered):
+    files = {
+        "model": model_file(world, tampered),
+        "Parquet": snapshot_files(world, tampered, "data/*.parquet")[0],
+        "_delta_log": snapshot_files(world, tampered, "data/_delta_log/*.json")[0],
+    }
+    champion_before = world.client("ken").get("/governance/api/requests")
+    for path in files.values():
+        flip(path)
+    assert tampered.decide("maria").status_code == 200
+    assert tampered.wait_until_ended() == "failed"
+    assert tampered.released() == []
+
+    for name, path in files.items():
+        others = [other for other in files.values() if other != path]
+        for other in others:
+            flip(other)  # back: now this file alone is changed
+        _release_again(tampered)
+        assert tampered.task_state("release") == "failed", f"{name}: one changed byte was released"
+        assert tampered.released() == []
+        for other in others:
+            flip(other)
+    for path in files.values():
+        flip(path)
+    _release_again(tampered)
+
+    assert champion_before
+    assert tampered.task_state("release") == "success"
+    assert len(tampered.released()) == 1
+
+
+def _release_again(run) -> None:
+    engineer = run.engineer
+    attempt = run.tasks()["release"]["try_number"]
+    engineer.clear(run.dag_id, run.run_id, ["release"], downstream=True)
+    until(
+        lambda: (
+            run.tasks()["release"]["try_number"] > attempt
+            or run.task_state("release") in (None, "queued", "running", "scheduled")
+        ),
+        "release starts again",
+    )
+    until(lambda: run.task_state("release") in ("success", "failed"), "release ends")
