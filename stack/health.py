@@ -48,9 +48,11 @@ def get_json(url: str) -> Any:
 
 
 def _heartbeat(layout: Layout, name: str) -> float:
+    """Return when a process last said that it lives; 0 if Airflow takes it for dead."""
     document = get_json(layout.url("airflow") + "/api/v2/monitor/health") or {}
-    time = document.get(name, {}).get(f"latest_{name}_heartbeat")
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
+    part = document.get(name, {})
+    time = part.get(f"latest_{name}_heartbeat")
+    return datetime.fromisoformat(time).timestamp() if time and part["status"] == "healthy" else 0.0
 
 
 def dags_are_read(layout: Layout, since: float) -> bool:

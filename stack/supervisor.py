@@ -113,13 +113,12 @@ class Stack:
             StackError: A service did not start; the message ends with the last lines of its log.
         """
         with self._lock():
-            missing = self._missing()
-            if not missing:
+            if not self._missing() and self._all_healthy() and not self._missing():
                 self._write_client_file()
                 return False
             try:
                 with _interruptible():
-                    self._start(missing)
+                    self._start(self._missing())
             except BaseException:
                 self.report("Stopping what was started.")
                 self._stop_everything()
@@ -182,6 +181,10 @@ class Stack:
     def _missing(self) -> set[str]:
         return {"postgres", *(service.name for service in self._wanted())} - set(self._running())
 
+    def _all_healthy(self) -> bool:
+        record = self.record
+        return all(health.is_healthy(self.layout, service, record.services[service.name]) for service in self._wanted())
+
     def _reap(self) -> None:
         for child in self._children.values():
             child.poll()
@@ -219,7 +222,10 @@ class Stack:
             self._start_all()
         else:
             self._end_orphans()
-            self._launch_and_wait([service for service in self._wanted() if service.name in missing])
+            for service in self._wanted():
+                if service.name in missing:
+                    self._launch(service)
+            self._wait_for(self._wanted())
         self._wait_for_dags()
         self._write_client_file()
         self.report(f"Everything runs ({time.monotonic() - began:.0f} s).")
@@ -242,11 +248,6 @@ class Stack:
         for service in wanted:
             if service not in early:
                 self._launch(service)
-        self._wait_for(wanted)
-
-    def _launch_and_wait(self, wanted: list[Service]) -> None:
-        for service in wanted:
-            self._launch(service)
         self._wait_for(wanted)
 
     def _choose_ports_again(self) -> None:
