@@ -32,6 +32,8 @@ EVERYWHERE = {
     "GX_ANALYTICS_ENABLED": "false",
     "GIT_PYTHON_REFRESH": "quiet",
     "PYTHONUNBUFFERED": "1",
+    # Several tasks share the machine: OpenMP's threads, waiting for each other in a loop, would take all of it.
+    "OMP_NUM_THREADS": "1",
     # Process titles must not write over the environment, in which the stack finds its own processes again.
     "SPT_NOENV": "1",
 }

@@ -1,0 +1,175 @@
+"""``make bench``: the budgets of this story, measured on this machine and printed beside a yardstick of the same run.
+
+Runs from a committed copy of the work tree with a state folder of its own, and leaves neither behind.
+"""
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from governance.ledger.log import Ledger
+from stack.client import AirflowClient
+from stack.processes import wait_until
+from stack.supervisor import ROOT, Stack
+
+MODEL, DAG = "loan", "govern_loan"
+EMPTY = "empty_tasks"
+SECONDS = 900
+PARSES = 5
+
+Row = tuple[str, float, float, str]
+"""What, seconds, budget, and what stands beside it."""
+
+EMPTY_DAG = '''"""As many empty tasks, in the same shape, as a run of the loan model has before it asks."""
+from datetime import UTC, datetime
+from airflow.sdk import chain, dag, task
+
+@dag(dag_id="empty_tasks", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False)
+def empty_tasks():
+    @task
+    def nothing():
+        return None
+
+    def one(name):
+        return nothing.override(task_id=name)()
+
+    first, again = [one(f"m{i}") for i in range(4)], [one(f"a{i}") for i in range(4)]
+    chain(one("ingest"), one("validate"), one("train"), first, one("judge"), one("search"), again, one("judge_again"))
+
+empty_tasks()
+'''
+
+
+def main() -> int:
+    """Measure and print; 0 where every budget is kept."""
+    rows: list[Row] = []
+    with checkout() as root:
+        parse = parse_seconds(root)
+        rows.append(("DAG files: parse, Airflow's own import aside", parse, 1.0, ""))
+        with running(root) as stack:
+            engineer = AirflowClient(stack.url("airflow"), "ken", stack.login("ken"))
+            empty = run_seconds(engineer, EMPTY, lambda run_id: engineer.run_state(EMPTY, run_id) == "success")
+            asked, run_id = asked_seconds(engineer)
+            rows.append(("trigger → approval request, search included", asked, 90.0, f"{empty:.1f} s for empty tasks"))
+            rows.append(("last signature → serving", serving_seconds(stack, run_id), 15.0, ""))
+    show(rows)
+    return 0 if all(found <= budget for _, found, budget, _ in rows) else 1
+
+
+@contextmanager
+def checkout() -> Iterator[Path]:
+    """A committed copy of the work tree, with the DAG of empty tasks."""
+    root = Path(tempfile.mkdtemp(prefix="bench-"))
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
+    )
+    for name in filter(lambda name: (ROOT / name).is_file(), listed.stdout.splitlines()):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, root / name)
+    (root / "dags" / f"{EMPTY}.py").write_text(EMPTY_DAG)
+    asked = ["git", "-C", str(ROOT), "log", "-1", "--format=%ae"]
+    email = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    git = ["git", "-C", str(root), "-c", "user.name=Bench", "-c", f"user.email={email}"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Bench"]):
+        subprocess.run([*git, *command], check=True)
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def running(root: Path) -> Iterator[Stack]:
+    """A stack of its own."""
+    state = Path(tempfile.mkdtemp(prefix="bench-state-"))
+    stack = Stack(state, root, report=lambda line: print(line, file=sys.stderr))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.stop()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def parse_seconds(root: Path) -> float:
+    """Median time to run the DAG file in a process that has imported Airflow."""
+    code = (
+        "import time, runpy, airflow.sdk\n"
+        "started = time.perf_counter()\n"
+        f"runpy.run_path({str(root / 'dags' / 'govern_model.py')!r})\n"
+        "print(time.perf_counter() - started)\n"
+    )
+    path = f"{root / 'include'}:{root / 'plugins'}"
+    own = {**os.environ, "PYTHONPATH": path, "GOVERNANCE_ROOT": str(root), "AIRFLOW_HOME": tempfile.gettempdir()}
+    times = []
+    for _ in range(PARSES):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], env=own, capture_output=True, text=True, check=True
+        )
+        times.append(float(done.stdout.strip().splitlines()[-1]))
+    return statistics.median(times)
+
+
+def run_seconds(engineer: AirflowClient, dag_id: str, done: Callable[[str], bool], **conf: Any) -> float:
+    """Wall clock from the trigger until a condition on the run holds."""
+    started = time.monotonic()
+    run_id = engineer.trigger(dag_id, conf)
+    wait_until(lambda: done(run_id), SECONDS, pause=0.2)
+    return time.monotonic() - started
+
+
+def asked_seconds(engineer: AirflowClient) -> tuple[float, str]:
+    """Wall clock from the trigger until both approvals wait, and the run."""
+    started = time.monotonic()
+    run_id = engineer.trigger(DAG, {"reason": "How long it takes to ask"})
+
+    def waits() -> bool:
+        approvals = [task["state"] for name, task in engineer.tasks(DAG, run_id).items() if name.startswith("approve")]
+        if "upstream_failed" in approvals:
+            raise SystemExit(f"The run failed before it asked; see {DAG} {run_id}.")
+        return all(state == "deferred" for state in approvals)
+
+    wait_until(waits, SECONDS, pause=0.2)
+    return time.monotonic() - started, run_id
+
+
+def serving_seconds(stack: Stack, run_id: str) -> float:
+    """Wall clock from the last signature until the scoring service serves what was signed."""
+    import httpx
+
+    ledger = Ledger(stack.ledger_url("auditor"))
+    entry = [e for e in ledger.find(kind="evidence", subject=MODEL) if e.data["run_id"] == run_id][-1]
+    digest, version = entry.data["digest"], entry.data["evidence"]["model"]["version"]
+    for login in ("maria", "tom"):
+        reviewer = AirflowClient(stack.url("airflow"), login, stack.login(login))
+        checklist = reviewer.request(MODEL, version)["checklist"]
+        body = {"evidence": digest, "confirmed": checklist, "comment": "Benchmark."}
+        reviewer.decide(MODEL, version, "approve", body).raise_for_status()
+    started = time.monotonic()
+    address = f"{stack.url('serving')}/models/{MODEL}"
+    wait_until(lambda: httpx.get(address).json().get("evidence") == digest, SECONDS, pause=0.1)
+    return time.monotonic() - started
+
+
+def show(rows: list[Row]) -> None:
+    """Print the table, and the machine."""
+    memory = psutil.virtual_memory().total / 2**30
+    print(f"\n{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}\n")
+    print(f"{'what':48} {'measured':>10} {'budget':>8}  beside")
+    for what, found, budget, beside in rows:
+        print(f"{what:48} {found:8.2f} s {budget:6.0f} s  {beside or '–'}{'' if found <= budget else '   OVER'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
