@@ -1,4 +1,5 @@
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ import psutil
 import pytest
 
 from stack import processes
-from stack.layout import PORTS, Record, Started, save_record
+from stack.layout import PORTS, Record, Started, load_record, save_record
 from stack.supervisor import Stack
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -44,16 +45,17 @@ def test_a_process_that_has_ended_is_not_found() -> None:
 
 
 def test_orphans_are_found_by_their_mark(tmp_path: Path) -> None:
+    mark = secrets.token_hex(8)
     script = f"import subprocess, sys; subprocess.Popen({SLEEP!r}, start_new_session=True)"
     parent = processes.start(
-        [sys.executable, "-c", script], {**os.environ, processes.MARK: "m1"}, tmp_path / "log", tmp_path
+        [sys.executable, "-c", script], {**os.environ, processes.MARK: mark}, tmp_path / "log", tmp_path
     )
     parent.wait()
-    orphans = processes.marked("m1")
+    orphans = processes.marked(mark)
     assert len(orphans) == 1
-    assert processes.marked("m2") == []
+    assert processes.marked(f"not {mark}") == []
     processes.end(orphans, 5)
-    assert processes.marked("m1") == []
+    assert processes.marked(mark) == []
 
 
 def test_a_process_that_ignores_the_request_is_ended_all_the_same(tmp_path: Path) -> None:
@@ -82,7 +84,9 @@ def test_stop_ends_what_was_started_and_forgets_it(tmp_path: Path) -> None:
     assert stack.services == {"mlflow": process.pid}
     assert stack.stop() is True
     assert process.wait(timeout=5) == -15
-    assert stack.services == {}
+    forgotten = load_record(tmp_path)
+    assert forgotten is not None
+    assert forgotten.services == {}
 
 
 def test_stop_where_nothing_was_started_does_nothing(tmp_path: Path) -> None:
