@@ -157,6 +157,7 @@ def search(
     """
     trial = _Trial(fitter, plan, measure, judge, recorded)
     own = {r: scores[r] for r in plan.choosing}
+    fitter.remember(blocked, own)
     reference = trial.evaluate("as it was", "blocked", blocked, own)
     others = [threshold for threshold in space.thresholds if threshold != blocked.threshold]
     tried = [trial.evaluate(f"threshold {t:g}", "threshold", blocked.at(t), own) for t in others]

@@ -176,10 +176,16 @@ def favourable_scores(estimator: Any, frame: "pd.DataFrame", favourable: int) ->
     """Return an estimator's probability of the favourable value, shape (n).
 
     Raises:
-        InputError: What it returns is not one number from 0 to 1 a row.
+        InputError: It fails, or what it returns is not one number from 0 to 1 a row.
     """
-    column = list(estimator.classes_).index(favourable)
-    scores = np.asarray(estimator.predict_proba(frame), dtype=np.float64)[:, column]
+    try:
+        column = list(estimator.classes_).index(favourable)
+        scores = np.asarray(estimator.predict_proba(frame), dtype=np.float64)[:, column]
+    except Exception as error:  # an estimator may raise anything
+        raise InputError(
+            f"Expected predict_proba to score {len(frame)} rows, found {type(error).__name__}: {error}. "
+            f"Does the model cope with what is missing in the data?"
+        ) from error
     if scores.shape != (len(frame),) or not np.all((scores >= 0) & (scores <= 1)):
         raise InputError(
             f"Expected predict_proba to give {len(frame)} numbers from 0 to 1, found others. "

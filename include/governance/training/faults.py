@@ -71,7 +71,7 @@ def as_error(report: Mapping[str, Any], file: Path, limits: Limits) -> InputErro
         "output_mb": OUTPUT_BYTES // 1024**2,
         "processes": PROCESSES,
     }
-    kind = report["fault"] if report["fault"] in SENTENCES else "ended"
+    kind = str(report["fault"]) if str(report["fault"]) in SENTENCES else "ended"
     sentence = SENTENCES[kind]
     parts = [
         f"Expected `fit` of {file} to return a model within its limits, found: {sentence.found.format(**values)}.",

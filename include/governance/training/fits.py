@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from governance import canonical
 from governance.errors import InputError
 from governance.training import skopsfile
 from governance.training.artifacts import favourable_scores
@@ -80,6 +81,11 @@ class Recipe:
         """What ``fit`` is called with."""
         return {**self.parameters, "seed": self.seed}
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON form."""
+        return canonical.digest(self.to_dict())
+
     def at(self, threshold: float) -> "Recipe":
         """Return the same recipe with another threshold."""
         return replace(self, threshold=threshold)
@@ -116,6 +122,7 @@ class Fitter:
     data: TrainingSet
     trusted_types: Sequence[str] = ()
     _frames: dict[tuple[str, ...], "pd.DataFrame"] = field(default_factory=dict)
+    _known: dict[tuple[str, int], "Scores"] = field(default_factory=dict)
 
     def fit(self, recipe: Recipe, rows: Array) -> Any:
         """Fit on some rows.
@@ -146,18 +153,28 @@ class Fitter:
     def out_of_fold(self, recipes: Sequence[Recipe], plan: Plan, repetitions: Iterable[int]) -> list[dict[int, Scores]]:
         """Return the out-of-fold scores of several recipes.
 
+        What this fitter has scored before is not fitted again: a variant that was chosen becomes the next candidate.
+
         Args:
             recipes: What to fit. Thresholds do not matter here.
-            plan: The folds.
+            plan: The folds; always the same for one fitter.
             repetitions: Which repetitions of the plan.
 
         Returns:
             For each recipe, scores by repetition.
         """
         wanted = list(repetitions)
-        tasks = (Task(recipe, fold) for recipe in recipes for r in wanted for fold in plan.repetitions[r])
+        needed = {(_scored(recipe).digest, r): recipe for recipe in recipes for r in wanted}
+        missing = {key: recipe for key, recipe in needed.items() if key not in self._known}
+        tasks = [Task(recipe, fold) for (_, r), recipe in missing.items() for fold in plan.repetitions[r]]
         results = self.scores(tasks)
-        return [{r: _together(plan.repetitions[r], results) for r in wanted} for _ in recipes]
+        for digest, r in missing:
+            self._known[digest, r] = _together(plan.repetitions[r], results)
+        return [{r: self._known[_scored(recipe).digest, r] for r in wanted} for recipe in recipes]
+
+    def remember(self, recipe: Recipe, scores: Mapping[int, Scores]) -> None:
+        """Take scores, by repetition, that were made earlier from the same recipe, rows and plan."""
+        self._known.update({(_scored(recipe).digest, r): found for r, found in scores.items()})
 
     def _job(self, recipe: Recipe, rows: Array) -> Job:
         frame = self._frame(recipe.dropped)
@@ -195,6 +212,11 @@ def reweighing(groups: Array, labels: Array, rows: Array) -> npt.NDArray[np.floa
                 expected = (inside_groups == group).mean() * (inside_labels == label).mean()
                 weights[rows[both]] = expected / both.mean()
     return weights
+
+
+def _scored(recipe: Recipe) -> Recipe:
+    """Return the part of a recipe that scores depend on: the threshold comes after them."""
+    return recipe.at(0.0)
 
 
 def _together(folds: Sequence[Fold], results: Iterator[npt.NDArray[np.float64]]) -> Scores:

@@ -186,7 +186,7 @@ class Sandbox:
         try:
             answer = json.loads(read_untrusted(work / ANSWER, LARGEST_ANSWER))
             return {"output": report["output"], "fault": answer["fault"], **answer}
-        except (InputError, ValueError, KeyError, TypeError):
+        except (InputError, ValueError, KeyError, TypeError, RecursionError):
             return silent
 
 

@@ -23,7 +23,7 @@ LOGISTIC = """
         return LogisticRegression(C=params.get("C", 1.0)).fit(frame.drop(columns="paid"), frame["paid"], weights)
 """
 
-QUICK = Limits(seconds=20, memory_mb=1024)
+QUICK = Limits(seconds=90, memory_mb=1024)
 
 RECIPE = Recipe({"C": 1.0}, seed=0)
 

@@ -102,6 +102,12 @@ def test_a_missing_column_is_told_by_name(written, public_keys, rows: TrainingSe
         load_artifact(written[0], [], public_keys).score(rows.features.drop(columns="age"))
 
 
+def test_rows_that_the_model_cannot_score_are_told(written, public_keys, rows: TrainingSet):
+    gaps = rows.features.assign(age=np.nan)
+    with pytest.raises(InputError, match="ValueError: Input X contains NaN"):
+        load_artifact(written[0], [], public_keys).score(gaps)
+
+
 def test_a_description_survives_its_json_form(description: Description):
     assert Description.from_dict(json.loads(json.dumps(description.to_dict()))) == description
 

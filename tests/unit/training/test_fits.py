@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from governance.catalog import Evaluation
 from governance.errors import InputError, RefusedError
-from governance.training.fits import Fitter, Recipe, TrainingSet, reweighing
+from governance.training.fits import Fitter, Recipe, Scores, TrainingSet, reweighing
 from governance.training.split import Plan, plan_fits, strata_of
 from tests.unit.training.conftest import RECIPE
 
@@ -42,6 +42,34 @@ def test_each_recipe_gets_its_own_scores(folder: Path, open_sandbox: Callable, r
     recipes = [RECIPE, Recipe({"C": 0.001}), Recipe({"C": 1.0}, dropped=("postcode",))]
     found = Fitter(open_sandbox(folder), rows).out_of_fold(recipes, plan, [0])
     assert len({scores[0].scores.tobytes() for scores in found}) == 3
+
+
+def test_what_was_scored_before_is_not_fitted_again_at_another_threshold(
+    make_folder: Callable, open_sandbox: Callable, rows: TrainingSet, plan: Plan, tmp_path: Path
+):
+    calls = tmp_path / "calls"
+    folder = make_folder(f"""
+        from sklearn.linear_model import LogisticRegression
+        def fit(frame, params):
+            open({str(calls)!r}, "a").write("x")
+            return LogisticRegression().fit(frame.drop(columns="paid"), frame["paid"])
+    """)
+    fitter = Fitter(open_sandbox(folder), rows)
+    first = fitter.out_of_fold([RECIPE, RECIPE.at(0.1)], plan, [1])
+    fitter.out_of_fold([RECIPE.at(0.2)], plan, [0, 1])
+    assert np.array_equal(first[0][1].scores, first[1][1].scores)
+    assert calls.read_text() == "x" * 6
+
+
+def test_remembered_scores_are_taken_for_their_recipe_only(
+    make_folder: Callable, open_sandbox: Callable, rows: TrainingSet, plan: Plan
+):
+    fitter = Fitter(open_sandbox(make_folder("def fit(frame, params): raise ValueError('called')")), rows)
+    known = Scores(np.arange(120), np.zeros(120))
+    fitter.remember(RECIPE, {0: known})
+    assert fitter.out_of_fold([RECIPE.at(0.3)], plan, [0]) == [{0: known}]
+    with pytest.raises(InputError, match="ValueError: called"):
+        fitter.out_of_fold([Recipe({"C": 2.0})], plan, [0])
 
 
 def test_a_dropped_feature_does_not_reach_the_folders_code(

@@ -287,6 +287,18 @@ def test_a_link_instead_of_a_model_is_not_followed(
         open_sandbox(make_folder(source(body))).fit(job_of(rows))
 
 
+@pytest.mark.parametrize(
+    "answer", ["[1]", "nonsense", '{"fault": ["x"]}', "[" * 60_000, '{"other": 1}', "5"], ids=lambda text: text[:20]
+)
+def test_a_nonsensical_answer_is_told_as_a_process_that_ended(
+    answer: str, make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet, tmp_path: Path
+):
+    (tmp_path / "answer").write_text(answer)
+    body = f"import shutil; shutil.copy({str(tmp_path / 'answer')!r}, 'answer.json'); os._exit(0)"
+    with pytest.raises(InputError, match="its process ended by itself"):
+        open_sandbox(make_folder(source(body))).fit(job_of(rows))
+
+
 def test_a_forged_answer_is_text_at_most(make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet):
     body = 'open(\'answer.json\', \'w\').write(\'{"fault": "raised", "detail": "\\\\u001b[2J{seconds}"}\')\nos._exit(0)'
     with pytest.raises(InputError) as told:
