@@ -44,7 +44,7 @@ lint: setup-dev  ## formatting, style, types, and which way imports run
 	.venv/bin/lint-imports
 
 bench: setup-dev  ## measure the budgets of the design and print them
-	@$(PYTHON_IN_VENV) -m stack bench
+	@$(PYTHON_IN_VENV) -m stack.bench
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 

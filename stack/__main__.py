@@ -1,15 +1,12 @@
-"""``python -m stack``: up, stop, status, run, demo and bench, as the Makefile calls them.
+"""``python -m stack``: up, stop, status, run and demo, as the Makefile calls them.
 
-The story of the demo is ``stack.story.tell(stack, sign="demo" | "me") -> exit code``, the measurements are
-``stack.bench.measure(stack) -> exit code``.
+The story of the demo is ``stack.story.tell(stack, sign="demo" | "me") -> exit code``.
 """
 
 import argparse
-import importlib
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from stack import health
 from stack.errors import StackError
@@ -65,23 +62,14 @@ def run(stack: Stack, _: argparse.Namespace) -> int:
 
 def demo(stack: Stack, options: argparse.Namespace) -> int:
     """Start everything and tell the story; the exit code says whether the model was released."""
-    story = _part("story")
+    from stack import story
+
     was_up = not stack.up()
     try:
         code = int(story.tell(stack, sign=options.sign))
         if sys.stdout.isatty() and not was_up:
             _stay(stack)
         return code
-    finally:
-        if not was_up:
-            stack.stop()
-
-
-def bench(stack: Stack, _: argparse.Namespace) -> int:
-    """Measure the design's budgets on this machine and print them."""
-    was_up = not stack.up()
-    try:
-        return int(_part("bench").measure(stack))
     finally:
         if not was_up:
             stack.stop()
@@ -107,11 +95,6 @@ def _stay(stack: Stack) -> int:
     return 0
 
 
-def _part(name: str) -> Any:
-    """Import a part that only its own command needs."""
-    return importlib.import_module(f"stack.{name}")
-
-
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -121,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, help=f"state folder; default $GOVERNANCE_STATE or {ROOT / '.state'}")
     parser.add_argument("--without", action="append", default=[], metavar="SERVICE", help="leave a service out")
     commands = parser.add_subparsers(required=True)
-    for command in (up, stop, status, run, demo, bench):
+    for command in (up, stop, status, run, demo):
         added = commands.add_parser(command.__name__, help=str(command.__doc__).splitlines()[0])
         added.set_defaults(command=command)
         if command is demo:
