@@ -20,11 +20,23 @@ LEFT, RIGHT, TOP, BOTTOM = 36, 392, 6, 264
 
 @dataclass(frozen=True)
 class Tried:
-    """One alternative as the chart and its table need it."""
+    """One alternative as the chart and its table need it.
+
+    Attributes:
+        label: The alternative in words.
+        family: ``threshold``, ``features``, ``parameters`` or ``reduction``.
+        series: What it shares with those that differ from it in the threshold only.
+        parity: Parity difference of the attribute that is compared.
+        accuracy: Share of rows that it gets right.
+        threshold: The decision threshold, where it has one.
+        denied_approved: Share of the rows with the unfavourable label that it approves.
+        failing: Ids of the rules that would stop it.
+        chosen: Whether it became the next candidate.
+    """
 
     label: str
+    family: str
     series: str
-    line: bool
     parity: float
     accuracy: float
     threshold: float | None
@@ -45,15 +57,14 @@ def _tried(item: Mapping[str, Json], attribute: str | None) -> Tried | None:
     accuracy = numbers.value(ACCURACY)
     if parity is None or accuracy is None:
         return None
-    threshold = item.get("threshold")
-    series = json.dumps([item.get("parameters"), item.get("dropped") or []], sort_keys=True)
+    made_by = [item.get("parameters"), item.get("dropped") or [], item.get("reduction")]
     return Tried(
         label=item["label"],
-        series=series if item.get("family") != "reduction" else "reduction",
-        line=threshold is not None and item.get("family") != "reduction",
+        family=item.get("family", "parameters"),
+        series=json.dumps(made_by, sort_keys=True),
         parity=parity,
         accuracy=accuracy,
-        threshold=threshold,
+        threshold=item.get("threshold"),
         denied_approved=numbers.value(UNFAVOURABLE_SELECTED),
         failing=tuple(item.get("failing") or ()),
         chosen=bool(item.get("chosen")),
@@ -155,66 +166,83 @@ def _base_line(base: float | None, plane: _Plane) -> list[str]:
     ]
 
 
-def _series(points: Sequence[Tried], plane: _Plane) -> list[str]:
-    chosen = next((point.series for point in points if point.chosen), points[0].series)
-    names = list(dict.fromkeys(point.series for point in points))
-    parts = []
-    for name in sorted(names, key=lambda name: name == chosen):
-        members = [point for point in points if point.series == name]
-        parts += _one_series(members, plane, is_main=name == chosen, shape=shape_of(name, points))
-    return parts
+@dataclass(frozen=True)
+class Kind:
+    """Alternatives that are drawn alike: those of the chosen one's series, and of the others each family."""
+
+    shape: str
+    title: str
+    series: Sequence[Sequence[Tried]]
 
 
-def shape_of(series: str, points: Sequence[Tried]) -> str:
-    """Return the shape of a series: a filled circle for the chosen one's, hollow shapes for the others."""
-    chosen = next((point.series for point in points if point.chosen), points[0].series)
-    if series == chosen:
-        return "circle"
-    others = [name for name in dict.fromkeys(point.series for point in points) if name not in (chosen, "reduction")]
-    return "triangle" if series == "reduction" else ("square", "diamond", "ring")[others.index(series) % 3]
+_FAMILIES = {
+    "threshold": ("ring", "the same model"),
+    "features": ("diamond", "other features"),
+    "parameters": ("square", "other parameters"),
+    "reduction": ("triangle", "reductions"),
+}
 
 
-def _one_series(members: Sequence[Tried], plane: _Plane, *, is_main: bool, shape: str) -> list[str]:
-    ordered = sorted(members, key=lambda point: (point.threshold is None, point.threshold))
-    places = [plane.at(point.parity, point.accuracy) for point in ordered]
-    style = "line" if is_main else "line-ref"
-    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    line = (
-        [f'<polyline class="{style}" points="{joined}"/>'] if len(places) > 1 and all(p.line for p in members) else []
-    )
-    return [*line, *(mark(shape, x, y) for x, y in places)]
+def kinds(points: Sequence[Tried]) -> list[Kind]:
+    """Return what was tried by how it is drawn, the chosen one's series first."""
+    series: dict[str, list[Tried]] = {}
+    for point in points:
+        series.setdefault(point.series, []).append(point)
+    main = next((point.series for point in points if point.chosen), points[0].series if points else "")
+    found = [Kind("circle", _title([series[main]]), [series[main]])] if points else []
+    for family, (shape, _) in _FAMILIES.items():
+        others = [members for name, members in series.items() if name != main and members[0].family == family]
+        found += [Kind(shape, _title(others), others)] if others else []
+    return found
 
 
-def mark(shape: str, x: float, y: float) -> str:
-    """Return one point of a series in its shape."""
-    drawn = {
-        "square": f'<rect class="dot-ref" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6"/>',
-        "triangle": svg.path("dot-ref", f"M{x:.1f} {y - 4.5:.1f}l4.5 8h-9z"),
-        "diamond": svg.path("dot-ref", f"M{x:.1f} {y - 4.5:.1f}l4.5 4.5l-4.5 4.5l-4.5 -4.5z"),
-        "ring": svg.dot("dot-ref", x, y, 3),
-    }
-    return drawn.get(shape) or svg.dot("dot", x, y, 3.5)
-
-
-def key(points: Sequence[Tried]) -> list[tuple[str, str]]:
-    """Return the key: the shape of each series as SVG, and what it is."""
-    rows = []
-    for name in dict.fromkeys(point.series for point in points):
-        members = [point for point in points if point.series == name]
-        shape = shape_of(name, points)
-        rows.append((shape != "circle", mark(shape, 6, 6), _series_name(members)))
-    return [(drawn, label) for _, drawn, label in sorted(rows, key=lambda row: row[0])]
-
-
-def _series_name(members: Sequence[Tried]) -> str:
-    if members[0].series == "reduction":
-        return "reweighing, reductions" if len(members) > 1 else members[0].label
-    thresholds = sorted(point.threshold for point in members if point.threshold is not None)
-    name = members[0].label.partition(", threshold")[0]
-    if not thresholds:
+def _title(series: Sequence[Sequence[Tried]]) -> str:
+    first = series[0][0]
+    name = first.label.partition(", threshold")[0]
+    if len(series) > 1:
+        name = f"{_FAMILIES[first.family][1]}, {len(series)} ways"
+    elif first.family == "threshold" and name.startswith("threshold"):
+        name = _FAMILIES["threshold"][1]
+    thresholds = sorted({point.threshold for members in series for point in members if point.threshold is not None})
+    if not thresholds or len(series) > 1:
         return name
     low, high = f"{thresholds[0]:.2f}", f"{thresholds[-1]:.2f}"
     return f"{name}, threshold {low}" if low == high else f"{name}, threshold {low} – {high}"
+
+
+def key(points: Sequence[Tried]) -> list[tuple[str, str]]:
+    """Return the key: the shape of each kind as SVG, and what it is."""
+    return [(mark(kind.shape, 6, 6), kind.title) for kind in kinds(points)]
+
+
+def _series(points: Sequence[Tried], plane: _Plane) -> list[str]:
+    """Draw the chosen one's series last, on top of the others."""
+    return [part for kind in reversed(kinds(points)) for members in kind.series for part in _one(kind, members, plane)]
+
+
+def _one(kind: Kind, members: Sequence[Tried], plane: _Plane) -> list[str]:
+    ordered = sorted((point for point in members if point.threshold is not None), key=_by_threshold)
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in (plane.at(point.parity, point.accuracy) for point in ordered))
+    style = "line" if kind.shape == "circle" else "line-ref"
+    is_alone = len(kind.series) == 1  # the lines of several series would be a knot
+    line = [f'<polyline class="{style}" points="{joined}"/>'] if len(ordered) > 1 and is_alone else []
+    marks = [mark(kind.shape, *plane.at(point.parity, point.accuracy)) for point in members]
+    return [*line, *(marks if is_alone else [f'<g class="faint">{"".join(marks)}</g>'])]
+
+
+def _by_threshold(point: Tried) -> float:
+    return point.threshold or 0.0
+
+
+def mark(shape: str, x: float, y: float) -> str:
+    """Return one point in its shape: filled for the chosen one's series, hollow for the others."""
+    drawn = {
+        "square": f'<rect class="dot-ref" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6"/>',
+        "triangle": svg.path("dot-ref", f"M{x:.1f} {y - 4.5:.1f}l4.5 8h-9z"),
+        "diamond": svg.path("dot-ref", f"M{x:.1f} {y - 3.5:.1f}l3.5 3.5l-3.5 3.5l-3.5 -3.5z"),
+        "ring": svg.dot("dot-ref", x, y, 3),
+    }
+    return drawn.get(shape) or svg.dot("dot", x, y, 3.5)
 
 
 def _highlights(points: Sequence[Tried], blocked: tuple[float, float, float | None] | None, plane: _Plane) -> list[str]:
@@ -233,7 +261,7 @@ def _highlights(points: Sequence[Tried], blocked: tuple[float, float, float | No
 
 def _label(x: float, y: float, word: str, style: str, threshold: float | None) -> list[str]:
     is_left = x > 150
-    edge, end = (x - 13, " t-end") if is_left else (x + 13, "")
+    edge, end = (x - 14, " t-end") if is_left else (x + 14, "")
     top = min(max(y - 10, TOP + 10), BOTTOM - 20)
     second = [] if threshold is None else [svg.text(edge, top + 15, f"threshold {threshold:.2f}", f"t-m halo{end}")]
     return [svg.text(edge, top, word, f"{style} halo{end}"), *second]

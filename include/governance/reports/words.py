@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from governance.records import Outcome, RuleResult, Verdict
-from governance.reports.reading import ACCURACY, PARITY, UNFAVOURABLE_SELECTED, Json, Reading
+from governance.reports.reading import ACCURACY, AUC, PARITY, UNFAVOURABLE_SELECTED, Json, Reading
 
 MISSING = "–"
 """What stands where there is no number: never zero, never nothing."""
@@ -244,14 +244,20 @@ def search_summary(before: Reading, after: Reading) -> str:
     if chosen is None:
         return ""
     passing = [item for item in tried if item.get("passes")]
-    parts = [
-        _kept(before, after, chosen),
-        f"{plural(len(tried), 'alternative')} on record, {len(passing)} within every rule",
-    ]
-    numbers = [Reading({"measurements": item["measurements"]}).value(ACCURACY) or 0.0 for item in passing]
-    best = Reading({"measurements": chosen["measurements"]}).value(ACCURACY)
-    is_best = best is not None and numbers and best >= max(numbers)
-    return f"{parts[0]} {parts[1]}{'; of these it is the most accurate' if is_best and len(passing) > 1 else ''}."
+    record = (
+        f"{plural(len(tried), 'alternative')} on record, {len(passing)} within every rule{_choice(chosen, passing)}."
+    )
+    return f"{_kept(before, after, chosen)} {record}"
+
+
+def _choice(chosen: Mapping[str, Json], passing: Sequence[Mapping[str, Json]]) -> str:
+    """Return by what the chosen one is the best of those that pass; nothing where it is not, or stands alone."""
+    for name, said in ((ACCURACY, "it is the most accurate"), (AUC, "it has the highest ROC AUC")):
+        numbers = [Reading(item).value(name) for item in passing]
+        best = Reading(chosen).value(name)
+        if len(passing) > 1 and best is not None and all(number is None or number <= best for number in numbers):
+            return f"; of these {said}"
+    return ""
 
 
 def _kept(before: Reading, after: Reading, chosen: Mapping[str, Json]) -> str:

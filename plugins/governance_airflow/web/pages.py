@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from governance import canonical, reports
 from governance.errors import InputError
+from governance.review.desk import Request as Candidate
+from governance.review.desk import ReviewDesk
 from governance_airflow.web import inbox_page, review_page, services
 from governance_airflow.web.security import LOGGED_IN, Login
 
@@ -64,8 +66,17 @@ def review(
     mine = desk.standing(shown, login, with_desk.actors(model, shown.run_id))
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
     places = review_page.Places(root_of(request), airflow_of(request), with_desk.settings.mlflow_url)
-    context = review_page.context(shown, newest, mine, places, datetime.now(UTC))
+    context = review_page.context(shown, newest, mine, places, datetime.now(UTC), _searched_after(desk, shown))
     return render(request, "review.html", tab="inbox", **who(found), **context)
+
+
+def _searched_after(desk: ReviewDesk, shown: Candidate) -> dict[str, Any] | None:
+    """Return the search for an alternative that followed a blocked attempt."""
+    if shown.status != "blocked":
+        return None
+    entries = desk.ledger.find(kind="alternatives", subject=shown.model)
+    mine = (entry.data for entry in reversed(entries) if entry.data.get("run_id") == shown.run_id)
+    return next((data for data in mine if data.get("attempt") == shown.attempt), None)
 
 
 @router.get("/static/{name}")

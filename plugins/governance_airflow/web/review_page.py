@@ -1,6 +1,6 @@
 """What the Review page shows: everything from the evidence, as finished text, charts and rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,8 +36,19 @@ class Places:
         return f"{self.mlflow.rstrip('/')}/#/{name}" if self.mlflow else None
 
 
-def context(request: Request, newest: Request, mine: Standing, places: Places, now: datetime) -> dict[str, Any]:
-    """Return what the template needs."""
+def context(
+    request: Request, newest: Request, mine: Standing, places: Places, now: datetime, searched: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what the template needs.
+
+    Args:
+        request: What is shown.
+        newest: The last attempt of the same version.
+        mine: Where the reader stands.
+        places: Where links lead.
+        now: The time.
+        searched: The search that followed a blocked attempt, as the ledger has it; its own evidence cannot hold it.
+    """
     reading = Reading(request.evidence)
     before = Reading(request.blocked.evidence) if request.blocked else None
     links = standing.Links(run=places.run(request), newest=places.review(newest))
@@ -45,7 +56,7 @@ def context(request: Request, newest: Request, mine: Standing, places: Places, n
         **_head(request, now),
         **_rules(request, reading),
         **_groups(reading, before),
-        **_alternatives(reading, before),
+        **_alternatives(reading, before, searched),
         **_comparison(request, reading, before, places),
         "banner": _banner(request, reading, before),
         "drivers": _drivers(request, reading),
@@ -149,14 +160,26 @@ def _denied(reading: Reading, attribute: str | None) -> str:
     return f"Turned down: {', '.join(rates)}." if rates else ""
 
 
-def _alternatives(reading: Reading, before: Reading | None) -> dict[str, Any]:
+def _alternatives(reading: Reading, before: Reading | None, searched: Mapping[str, Any] | None) -> dict[str, Any]:
+    if searched is not None and not reading.document["alternatives"]:
+        before, reading = reading, Reading({**reading.document, "alternatives": searched})
     attribute = (before or reading).compared_attribute
     points = alternatives.tried_points(reading, attribute)
     return {
         "alternatives_chart": alternatives.chart(reading, before, attribute),
         "alternatives_key": alternatives.key(points),
+        "alternatives_note": _measured_on(reading, points),
         "tried": tables.tried(reading, attribute),
     }
+
+
+def _measured_on(reading: Reading, points: Sequence[alternatives.Tried]) -> str:
+    if not points:
+        return ""
+    found = "" if any(point.chosen for point in points) else "None passes every rule. "
+    if reading.document["training"]["evaluation"]["method"] != "cross_validation":
+        return found
+    return f"{found}Chosen on other repetitions than those that judge, so the numbers differ a little."
 
 
 def _comparison(request: Request, reading: Reading, before: Reading | None, places: Places) -> dict[str, Any]:

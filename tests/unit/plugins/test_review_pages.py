@@ -42,7 +42,7 @@ def test_the_page_answers_what_a_reviewer_asks_first(office, page):
         "1 of 2 signed: Compliance is missing.",
         "parity difference 0.203 → 0.088, for accuracy 0.924 → 0.892 and denied applicants approved 46 % → 81 %.",
         "Parity difference race 1,989 0.088 0.054 – 0.144 ≤ 0.10 · warn > 0.05",
-        "17 alternatives on record, 6 within every rule; of these it is the most accurate.",
+        "69 alternatives on record, 17 within every rule.",
         "You may sign. So may Ines Marchetti.",
         "Credit history meets guidelines",
     ):
@@ -119,6 +119,19 @@ def test_a_blocked_candidate_has_nothing_to_sign(office, as_login):
     assert "Blocked: parity difference by race 0.203 is above 0.10" in shown(answer)
     assert "Nothing to sign" in shown(answer)
     assert 'id="approve"' not in answer.text
+
+
+def test_a_search_that_found_nothing_is_shown_on_the_blocked_candidate(office, as_login):
+    office.blocked_attempt()
+    tried = [{**one, "chosen": False} for one in example.evidence()["alternatives"]["tried"]]
+    run_id = office.desk.request("loan", "1.0.0").run_id
+    data = {"run_id": run_id, "attempt": 1, "tried": tried}
+    office.ledger.append("alternatives", "loan", data, actor="p-9a47", key="alternatives")
+
+    answer = as_login("tom").get(PAGE)
+
+    assert "None passes every rule." in shown(answer)
+    assert "Accuracy against parity difference of 69 alternatives. None passes every rule." in answer.text
 
 
 def test_the_blocked_attempt_leads_to_the_one_that_replaced_it(office, as_login):

@@ -102,7 +102,7 @@ def test_without_groups_there_is_no_group_chart():
 def test_the_alternatives_chart_says_what_was_chosen_and_what_was_blocked():
     label = drawn(alternatives.chart(AFTER, BEFORE, "race")).get("aria-label")
 
-    assert "Chosen: boosting, threshold 0.10, difference 0.088, accuracy 0.892." in label
+    assert "Chosen: threshold 0.1, difference 0.088, accuracy 0.892." in label
     assert "Blocked: difference 0.203, accuracy 0.924." in label
 
 
@@ -118,15 +118,39 @@ def test_without_a_search_there_is_no_chart():
     assert alternatives.chart(BEFORE, None, "race") == ""
 
 
-def test_every_series_has_a_shape_and_a_name():
+def test_what_is_drawn_alike_has_one_shape_and_one_name():
     key = alternatives.key(alternatives.tried_points(AFTER, "race"))
 
     assert [name for _, name in key] == [
-        "boosting, threshold 0.05 – 0.45",
-        "logistic, threshold 0.05 – 0.50",
-        "reweighing, reductions",
+        "the same model, threshold 0.05 – 0.45",
+        "other features, 5 ways",
+        "algorithm logistic, threshold 0.05 – 0.50",
     ]
     assert len({shape for shape, _ in key}) == 3
+
+
+def test_only_the_chosen_series_is_filled_and_several_series_are_not_joined():
+    points = alternatives.tried_points(AFTER, "race")
+    svg = alternatives.chart(AFTER, BEFORE, "race")
+
+    same_model = [point for point in points if point.family == "threshold"]
+    assert svg.count('<circle class="dot"') == len(same_model) + 1
+    assert svg.count("<polyline") == 2
+
+
+def test_a_reduction_is_a_triangle():
+    document = example.evidence()
+    document["alternatives"]["tried"].append(
+        {
+            **document["alternatives"]["tried"][0],
+            "family": "reduction",
+            "reduction": "reweighing",
+            "label": "reweighing",
+        }
+    )
+    kinds = alternatives.kinds(alternatives.tried_points(Reading(document), "race"))
+
+    assert [(kind.shape, kind.title) for kind in kinds][-1] == ("triangle", "reweighing, threshold 0.45")
 
 
 def test_text_from_the_evidence_is_escaped():

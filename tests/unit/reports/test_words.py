@@ -154,6 +154,17 @@ def test_the_search_says_what_it_left_alone():
     assert "No protected attribute was used in training." in said
 
 
+def test_the_search_says_by_what_its_choice_is_the_best():
+    before, after = example.blocked_evidence(), example.evidence()
+    tried = after["alternatives"]["tried"]
+    same_model = [one for one in tried if one["family"] == "threshold"]
+    after["alternatives"]["tried"] = same_model
+
+    assert words.search_summary(Reading(before), Reading(after)).endswith(
+        "9 alternatives on record, 2 within every rule; of these it is the most accurate."
+    )
+
+
 def test_a_reduction_says_that_it_looked_at_a_protected_attribute():
     before, after = example.blocked_evidence(), example.evidence()
     chosen = next(one for one in after["alternatives"]["tried"] if one["chosen"])

@@ -113,11 +113,11 @@ function decideForm() {
   const api = `${root}/api/requests/${encodeURIComponent(model)}/${encodeURIComponent(version)}`;
   const boxes = [...form.querySelectorAll('.check input')];
   const approve = $('approve'), reject = $('reject'), comment = $('comment'), why = $('why'), problem = $('problem');
-  const kept = `governance:${evidence}`;
+  const kept = `governance:${model}/${version}`;
 
   const left = () => boxes.filter(box => !box.checked);
   const keep = () => sessionStorage.setItem(kept, JSON.stringify({
-    comment: comment.value, confirmed: boxes.filter(box => box.checked).map(box => box.value) }));
+    comment: comment.value, evidence, confirmed: boxes.filter(box => box.checked).map(box => box.value) }));
   const ready = () => {
     const n = left().length;
     approve.setAttribute('aria-disabled', n > 0);
@@ -128,7 +128,8 @@ function decideForm() {
   try {
     const before = JSON.parse(sessionStorage.getItem(kept) || '{}');
     comment.value = before.comment || '';
-    boxes.forEach(box => { box.checked = (before.confirmed || []).includes(box.value); });
+    // A comment outlives a change of the evidence; what was confirmed of the old evidence does not.
+    boxes.forEach(box => { box.checked = before.evidence === evidence && before.confirmed.includes(box.value); });
   } catch { sessionStorage.removeItem(kept); }
 
   const reload = () => { location.replace(`${root}/review/${encodeURIComponent(model)}/${encodeURIComponent(version)}`); };
