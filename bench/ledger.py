@@ -8,6 +8,7 @@ itself, in one transaction, through the same function.
 """
 
 import argparse
+import os
 import statistics
 import threading
 import time
@@ -50,7 +51,7 @@ def main() -> None:
         )
         fill(dsn, given.entries)
         started = time.monotonic()
-        report = verify(Ledger(dsn))
+        report = verify(Ledger(dsn), processes=os.cpu_count() or 1)
         seconds = time.monotonic() - started
         print(
             f"ledger: {report.entries / seconds:,.0f} entries verified/s "

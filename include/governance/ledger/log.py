@@ -9,6 +9,11 @@ The database decides, not this client: ``ledger.append`` (schema.sql) takes only
 refuses an entry whose ``writer`` is not the login that calls, or whose kind that login may not write. So ``writer`` is
 authenticated, while ``actor`` is the writer's word.
 
+Durability. An append returns once it is on disk; the wait happens after the queue (``ledger.flush``), so that many
+writers share it. In between, for a moment, others can read the entry although a crash of the server could still undo
+it. Whatever they append because of it becomes durable only together with it: what survives a crash is always a whole
+beginning of the ledger. So act on an entry after appending that you do, not before.
+
 Time. ``at`` is the writer's clock, since it stands in the hashed body. The database refuses what is more than 60 s off
 its own clock, and what lies more than 120 s before the latest entry (twice 60 s, which is what two honest workers can
 differ by). So a clock that is set back stops appends instead of back-dating them; ``seq``, not ``at``, is the order.
@@ -89,9 +94,14 @@ class Ledger:
     """
 
     def __init__(self, dsn: str, origin: str | None = None) -> None:
+        self._dsn = dsn
         self._origin = origin
         self._login = ""
         self._connections = Connections(dsn, self._greet)
+
+    def __reduce__(self) -> tuple[type["Ledger"], tuple[str, str | None]]:
+        """Another process gets connections of its own."""
+        return Ledger, (self._dsn, self._origin)
 
     def append(self, kind: str, subject: str, data: Mapping[str, Json], *, actor: str, key: str) -> Entry:
         """Append an entry and return once it is durable.

@@ -99,7 +99,7 @@ ALTER TABLE ledger.entry ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE ledger.origin ENABLE ALWAYS TRIGGER append_only;
 ALTER TABLE ledger.erasable ENABLE ALWAYS TRIGGER append_only;
 
--- Who may write what. verify.py has the same table, and a test compares the two.
+-- Who may write what. hashes.py has the same table, and a test compares the two.
 CREATE OR REPLACE FUNCTION ledger.may_append(writer text, kind text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp

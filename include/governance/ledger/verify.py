@@ -13,18 +13,23 @@ hash kept elsewhere. Give :func:`verify` an ``anchor`` (number and chain hash of
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
-from governance.ledger.chain import Fault, Walk
+from governance.ledger.chain import BEGINNING, Fault, Place, Walk
 from governance.ledger.log import Ledger
-from governance.ledger.rows import COLUMNS, Row
+from governance.ledger.rows import COLUMNS, TIME_FORMAT, Row
 
 if TYPE_CHECKING:
     import psycopg
 
 PAGE = 1_000
 """Rows fetched at a time."""
+
+PART = 100_000
+"""Ledgers of several times this size are walked in parts, by several processes at once."""
 
 
 @dataclass(frozen=True)
@@ -67,32 +72,72 @@ class Report:
         }
 
 
-def verify(ledger: Ledger, anchor: Anchor | None = None) -> Report:
-    """Verify the whole ledger in one consistent snapshot.
+def verify(ledger: Ledger, anchor: Anchor | None = None, processes: int = 1) -> Report:
+    """Verify the whole ledger.
 
     Args:
         ledger: Read with any login; ``auditor`` is made for it.
         anchor: An entry that must still be there, remembered from an earlier append or report.
+        processes: How many to use for a large ledger. They are spawned, so the calling program must be one that can
+            be imported again (``if __name__ == "__main__"``); the result is the same.
 
     Raises:
         UnavailableError: The ledger does not answer.
     """
-    return ledger.read(lambda connection, origin: _verify(connection, origin, anchor), "be verified")
+    start = _walk_in_parts(ledger, processes) if processes > 1 else BEGINNING
+    return ledger.read(lambda connection, origin: _verify(connection, origin, start, anchor), "be verified")
 
 
-def _verify(connection: "psycopg.Connection[Any]", origin: str, anchor: Anchor | None) -> Report:
-    walk = Walk(origin)
+def _verify(connection: "psycopg.Connection[Any]", origin: str, start: Place, anchor: Anchor | None) -> Report:
+    walk = Walk(origin, start)
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        faults = [*walk.faults(_rows(connection)), *_repeated_keys(connection), *_missed(connection, anchor)]
-    head = Anchor(walk.seq, walk.chain.hex()) if walk.entries else None
-    return Report(origin, walk.entries, head, tuple(sorted(faults, key=lambda fault: fault.seq)))
+        rows = _rows(connection, start.seq, None)
+        faults = [*walk.faults(rows), *_repeated_keys(connection), *_missed(connection, anchor)]
+    head = Anchor(walk.seq, walk.chain.hex()) if start.seq + walk.entries else None
+    return Report(origin, start.seq + walk.entries, head, tuple(sorted(faults, key=lambda fault: fault.seq)))
 
 
-def _rows(connection: "psycopg.Connection[Any]") -> Iterator[Row]:
+def _walk_in_parts(ledger: Ledger, parts: int) -> Place:
+    """Return how far a large ledger is whole; the beginning if it is small, or not whole: then one walk tells all."""
+    starts = ledger.read(lambda connection, _: _places(connection, parts), "be verified")
+    if len(starts) < 2:
+        return BEGINNING
+    ends = [*(place.seq for place in starts[1:])]
+    with ProcessPoolExecutor(len(ends), mp_context=get_context("spawn")) as pool:
+        reached = list(pool.map(_walk_part, [ledger] * len(ends), starts, ends))
+    return starts[-1] if reached == starts[1:] else BEGINNING
+
+
+def _places(connection: "psycopg.Connection[Any]", parts: int) -> list[Place]:
+    """Return where the parts begin and the last one ends, as the database claims: the part before has to agree."""
+    [last] = connection.execute("SELECT coalesce(max(seq), 0) FROM ledger.entry").fetchone() or (0,)
+    parts = min(parts, last // PART)
+    seqs = [last * part // parts for part in range(1, parts + 1)] if parts > 1 else []
+    query = (
+        "SELECT seq, chain, to_char((SELECT max(at) FROM ledger.entry WHERE seq <= e.seq) AT TIME ZONE 'UTC', "
+        f"'{TIME_FORMAT}') FROM ledger.entry AS e WHERE seq = ANY(%s) ORDER BY seq"
+    )
+    return [BEGINNING, *(Place._make(row) for row in connection.execute(query, (seqs,), binary=True))]
+
+
+def _walk_part(ledger: Ledger, start: Place, end: int) -> Place | None:
+    def walk(connection: "psycopg.Connection[Any]", origin: str) -> Place | None:
+        part = Walk(origin, start)
+        with connection.transaction():
+            faults = any(part.faults(_rows(connection, start.seq, end)))
+        return None if faults else part.place
+
+    return ledger.read(walk, "be verified")
+
+
+def _rows(connection: "psycopg.Connection[Any]", after: int, upto: int | None) -> Iterator[Row]:
+    # From the beginning, numbers below 1 are looked at, too: they should not be there.
+    after = after or -(2**63)
+    query = f"SELECT {COLUMNS} FROM ledger.entry WHERE seq > %s AND seq <= coalesce(%s, seq) ORDER BY seq"
     with connection.cursor("verify") as cursor:
         cursor.itersize = PAGE
-        cursor.execute(f"SELECT {COLUMNS} FROM ledger.entry ORDER BY seq", binary=True)
+        cursor.execute(query, (after, upto), binary=True)
         yield from map(Row._make, cursor)
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 from independent_verifier import complaints
 
+from governance.ledger import verify as verify_module
 from governance.ledger.hashes import chain_of, leaf_of
 from governance.ledger.verify import Anchor, verify
 
@@ -198,6 +199,20 @@ def test_time_that_runs_back_is_found(filled):
     filled.tamper("UPDATE ledger.entry SET at = at - interval '1 year' * (extract(year FROM at) - 2001) WHERE seq = 24")
 
     assert (ENTRIES, "at") in faults(filled)
+
+
+def test_two_processes_find_the_same_as_one(filled, monkeypatch):
+    monkeypatch.setattr(verify_module, "PART", ENTRIES // 2)
+    ledger = filled.ledger("auditor")
+    with filled.connect("auditor") as connection:
+        assert [place.seq for place in verify_module._places(connection, 2)] == [0, 12, ENTRIES]
+
+    assert verify(ledger) == verify(ledger, processes=2)
+    for column, seq in (("body", 3), ("chain", 12), ("leaf", 13)):
+        flip(filled, column, seq, 3)
+        assert not verify(ledger, processes=2).whole
+        assert verify(ledger) == verify(ledger, processes=2)
+        flip(filled, column, seq, 3)
 
 
 def test_the_report_is_a_document(filled):

@@ -132,6 +132,17 @@ def test_no_set_of_changes_leaves_the_ledger_whole(changes):
     assert bool(faults(rows)) == (rows != WHOLE[: len(rows)] or not cut_off)
 
 
+@given(place=places)
+def test_a_walk_in_two_parts_is_a_walk(place):
+    first = Walk(ORIGIN)
+    whole = Walk(ORIGIN)
+
+    assert [] == list(first.faults(WHOLE[:place])) == list(whole.faults(WHOLE))
+    second = Walk(ORIGIN, first.place)
+    assert list(second.faults(WHOLE[place:])) == []
+    assert whole.place == second.place
+
+
 def test_a_time_up_to_two_minutes_before_the_latest_is_tolerated():
     rows = list(WHOLE)
     latest = from_timestamp(rows[-1].at)
