@@ -170,7 +170,6 @@ PACE = {
         "job_heartbeat_sec": "2",
         "scheduler_health_check_threshold": "10",
         "orphaned_tasks_check_interval": "15",
-        "task_instance_heartbeat_timeout": "120",
     },
     "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": "10"},
     "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "60", "parsing_processes": "1"},

@@ -18,7 +18,7 @@ from stack.supervisor import Stack
 
 Json = dict[str, Any]
 
-SECONDS = 300
+SECONDS = 900
 """How long a run may take to get where a test wants it; the machine may be busy."""
 
 
