@@ -2,8 +2,8 @@
 
 import json
 import os
-import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -157,7 +157,7 @@ class World:
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``governance`` as a person in another terminal would."""
         return subprocess.run(
-            [shutil.which("governance") or "governance", *arguments],
+            [str(Path(sys.executable).with_name("governance")), *arguments],
             env={**os.environ, **self.stack.environment("client")},
             capture_output=True,
             text=True,

@@ -15,6 +15,8 @@ from governance.errors import InputError, TamperedError
 
 Json = Any
 
+LARGEST_INTEGER = 2**53 - 1
+
 
 def to_bytes(document: Json) -> bytes:
     """Return the RFC 8785 bytes of ``document``.
@@ -24,7 +26,7 @@ def to_bytes(document: Json) -> bytes:
     """
     try:
         return rfc8785.dumps(document)
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError) as error:
         raise InputError(f"This document has no canonical form: {error}. Expected plain JSON values.") from error
 
 
@@ -35,7 +37,7 @@ def from_bytes(body: bytes) -> Json:
         TamperedError: The bytes are not JSON, repeat a key, or are not in canonical form.
     """
     try:
-        document = json.loads(body, object_pairs_hook=_unique_keys, parse_constant=_no_constants)
+        document = json.loads(body, object_pairs_hook=_unique_keys, parse_constant=_no_constants, parse_int=_number)
         canonical = rfc8785.dumps(document)
     except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise TamperedError(f"Expected canonical JSON, found bytes that do not parse: {error}.") from error
@@ -59,6 +61,12 @@ def _unique_keys(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     if len(result) != len(pairs):
         raise ValueError("a key appears twice in one object")
     return result
+
+
+def _number(text: str) -> int | float:
+    """Read an integer as RFC 8785 wrote it: beyond 2^53 - 1 it was a double."""
+    number = int(text)
+    return number if abs(number) <= LARGEST_INTEGER else float(text)
 
 
 def _no_constants(name: str) -> Json:

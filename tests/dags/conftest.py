@@ -13,6 +13,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 @pytest.fixture(scope="session")
 def dag_bag():
     from airflow.dag_processing.dagbag import DagBag
+
     from governance.settings import ROOT
 
     return DagBag(ROOT / "dags")

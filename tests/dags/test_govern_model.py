@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from governance.pipeline.measure import FAMILIES
 from governance.settings import ROOT
 
@@ -56,7 +57,8 @@ def test_release_waits_for_every_approval_and_every_verdict(govern_loan):
 
 
 def test_nothing_after_a_failed_gate_runs(govern_loan):
-    lenient = {t.task_id: t.trigger_rule for t in govern_loan.tasks if t.trigger_rule not in ("all_success", "none_failed")}
+    strict = ("all_success", "none_failed")
+    lenient = {task.task_id: task.trigger_rule for task in govern_loan.tasks if task.trigger_rule not in strict}
     assert lenient == {}
 
 
@@ -116,7 +118,9 @@ def test_parsing_imports_nothing_heavy_and_opens_no_connection():
         f"print(sorted(set({heavy!r}) & (set(sys.modules) - before)))\n"
     )
     path = f"{ROOT / 'include'}:{ROOT / 'plugins'}"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=_environment(path), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], env=_environment(path), capture_output=True, text=True
+    )
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr
 
 

@@ -119,6 +119,8 @@ def test_a_task_cannot_forge_a_login(world):
     engineer = world.client("ken")
     run_id = engineer.trigger("forge_login", {})
     until(lambda: engineer.run_state("forge_login", run_id) in ("success", "failed"), "the attack ends")
+    state = engineer.run_state("forge_login", run_id)
+    assert state == "success", engineer.log("forge_login", run_id, "forge", 1)
     path = f"/api/v2/dags/forge_login/dagRuns/{run_id}/taskInstances/forge/xcomEntries/return_value"
     found = engineer.get(path)["value"]
     found = found if isinstance(found, dict) else __import__("ast").literal_eval(found)

@@ -130,13 +130,11 @@ def test_what_json_cannot_say_is_an_input_error(document):
         canonical.to_bytes(document)
 
 
-@pytest.mark.xfail(reason="to_bytes lets rfc8785's UnicodeEncodeError through where the surrogate is in a key")
 def test_a_lone_surrogate_in_a_key_is_an_input_error():
     with pytest.raises(InputError, match="no canonical form"):
         canonical.to_bytes({"\udfff": 1})
 
 
-@pytest.mark.xfail(reason="from_bytes reads 10000000000000000 as an int, which rfc8785 refuses beyond 2^53")
 @pytest.mark.parametrize("number", [2.0**53, 1e16, -1e20])
 def test_a_whole_double_beyond_2_to_the_53_is_read_back(number):
     assert number == canonical.from_bytes(canonical.to_bytes(number))

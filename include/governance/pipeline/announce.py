@@ -2,12 +2,12 @@
 
 from typing import Any
 
+import governance.training.tracking as tracking
 from governance.catalog import names_of
 from governance.pipeline import datasets
 from governance.pipeline.run import Run, Step
 from governance.records import Lineage
 from governance.reports.model_card import render_html, render_markdown
-from governance.training import tracking
 
 
 def announce(run: Run) -> Step:

@@ -5,8 +5,9 @@ parameters; each of the latter at every threshold. Only where none of these pass
 reason, models that use the protected attribute in training: reweighing and fairlearn's grid search.
 
 The search sees the choosing repetitions and nothing else; a variant passes if it passes on every one of them. The
-best is the one that gives up least: the highest ROC AUC, then the highest accuracy. It then goes the way of any other
-candidate and is judged on the repetition that had no part in choosing it.
+best is the one that gives up least: the highest ROC AUC to two decimals (less is noise), then the one that changes
+least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition that had
+no part in choosing it.
 
 This module knows neither a formula nor a limit: it is given a function that measures and one that judges. Not
 guaranteed: that an alternative exists. Where none passes the search says so, with everything it tried.
@@ -32,6 +33,9 @@ Judge = Callable[[list[Measurement]], Verdict]
 """The policy's rules on what ``Measure`` measures; a rule on anything else would fail every variant."""
 
 AUC, ACCURACY = "performance.roc_auc", "performance.accuracy"
+
+FAMILIES = ("threshold", "features", "parameters", "reduction")
+"""What a variant changes, from the least to the most."""
 
 RECORDED = (ACCURACY, AUC, "performance.unfavourable_selected", "fairness.demographic_parity_difference")
 """What is kept on record of each variant."""
@@ -239,10 +243,15 @@ def _mean(found: Sequence[Measurement]) -> Measurement:
 
 def _with_choice(tried: Sequence[Tried]) -> Iterator[Tried]:
     passing = [variant for variant in tried if variant.passes]
-    # max() keeps the first of equals: the earlier family, which changes less.
-    best = max(passing, key=lambda variant: (_value(variant, AUC), _value(variant, ACCURACY)), default=None)
+    best = max(passing, key=_merit, default=None)  # max() keeps the first of equals
     for variant in tried:
         yield replace(variant, chosen=variant is best)
+
+
+def _merit(variant: Tried) -> tuple[float, int, float]:
+    """Rank a variant: its ROC AUC to two decimals, for less is noise; then how little it changes; then its accuracy."""
+    changes = FAMILIES.index(variant.family)
+    return round(_value(variant, AUC), 2), -changes, _value(variant, ACCURACY)
 
 
 def _value(variant: Tried, name: str) -> float:

@@ -145,10 +145,28 @@ def metric_name(measurement: Measurement) -> str:
 
 
 def _run_of(client: "MlflowClient", model: str, key: str) -> Any:
-    experiment = client.get_experiment_by_name(model)
-    identity = experiment.experiment_id if experiment else client.create_experiment(model)
+    experiment = client.get_experiment_by_name(model) or _created_experiment(client, model)
+    identity = experiment.experiment_id
     found = client.search_runs([identity], f"tags.`{KEY_TAG}` = '{_quoted(key)}'", order_by=["attributes.start_time"])
     return found[0] if found else client.create_run(identity, tags={KEY_TAG: key})
+
+
+def _created_experiment(client: "MlflowClient", model: str) -> Any:
+    with _already_there():
+        client.create_experiment(model)
+    return client.get_experiment_by_name(model)
+
+
+@contextmanager
+def _already_there() -> Iterator[None]:
+    """Let another run of the model have made it a moment before."""
+    from mlflow.exceptions import RestException
+
+    try:
+        yield
+    except RestException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _version_of(client: "MlflowClient", model: str, key: str, run: Any, tags: Mapping[str, str]) -> Registered:
@@ -157,7 +175,8 @@ def _version_of(client: "MlflowClient", model: str, key: str, run: Any, tags: Ma
     if known:
         return Registered(run.info.run_id, int(known[0].version), str(known[0].source), created=False)
     if not client.search_registered_models(f"name = '{model}'"):
-        client.create_registered_model(model)
+        with _already_there():
+            client.create_registered_model(model)
     source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
     carried = {KEY_TAG: key, **{name: str(value)[:LONGEST_TAG] for name, value in tags.items()}}
     made = client.create_model_version(model, source, run.info.run_id, tags=carried)

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from governance.catalog import Evaluation
 from governance.records import Measurement, Outcome, RuleResult, Verdict
-from governance.training.alternatives import Search, Space, search
+from governance.training.alternatives import AUC, Search, Space, _merit, _value, search
 from governance.training.fits import Fitter, Recipe, Scores, TrainingSet
 from governance.training.split import Plan, plan_fits, strata_of
 from tests.unit.training.conftest import RECIPE
@@ -103,10 +103,10 @@ def test_the_judging_repetition_has_no_part_in_the_search(
 def test_the_best_that_passes_is_the_one_that_gives_up_least(find: Callable[..., Search]):
     found = find(0.2, SPACE)
     passing = [variant for variant in found.tried if variant.passes]
-    ranked = [tuple(m.value for m in variant.measurements if m.name.startswith("perf"))[::-1] for variant in passing]
-    chosen = passing.index(found.chosen)
+    merits = [_merit(variant) for variant in passing]
     assert len(passing) > 1
-    assert ranked[chosen] == max(ranked)
+    assert _merit(found.chosen) == max(merits)
+    assert round(_value(found.chosen, AUC), 2) == max(round(_value(variant, AUC), 2) for variant in passing)
 
 
 def test_of_equals_the_first_tried_is_chosen(find: Callable[..., Search]):
