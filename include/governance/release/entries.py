@@ -22,13 +22,14 @@ class Term:
 
 
 def terms(ledger: Ledger, model: str) -> list[Term]:
-    """Fold the releases and reverts of a model into the stretches in which each version served, oldest first."""
-    changes = sorted(
-        [*ledger.find(kind="release", subject=model), *ledger.find(kind="revert", subject=model)],
-        key=lambda entry: entry.seq,
-    )
+    """Return the stretches in which each version of a model served, oldest first."""
+    return fold([*ledger.find(kind="release", subject=model), *ledger.find(kind="revert", subject=model)])
+
+
+def fold(changes: Sequence[Entry]) -> list[Term]:
+    """Fold releases and reverts, in any order, into the stretches in which each version served, oldest first."""
     found: list[Term] = []
-    for entry in changes:
+    for entry in sorted(changes, key=lambda change: change.seq):
         following = _after(found, entry)
         current = found[-1].release if found and found[-1].until is None else None
         if following is current:

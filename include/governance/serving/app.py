@@ -24,7 +24,7 @@ from governance.errors import GovernanceError, InputError
 from governance.ledger.log import Ledger
 from governance.release.inputs import Row, sentence
 from governance.serving import docs, protocol
-from governance.serving.champions import Champions, Serving
+from governance.serving.champions import Champions, Clock, Serving, now_utc
 from governance.serving.metrics import Metrics
 from governance.serving.record import Record
 from governance.serving.scorer import Scores
@@ -48,14 +48,15 @@ class RefusalError(Exception):
         self.status, self.code = status, code
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> FastAPI:
     """Return the service.
 
     Args:
         settings: Where things are; read from the environment, at start, by default.
+        clock: What time it is, for the permits.
     """
     app = FastAPI(title="Scoring service", lifespan=_lifespan, docs_url=None, redoc_url=None)
-    app.state.settings = settings
+    app.state.settings, app.state.clock = settings, clock
     app.state.metrics = Metrics()
     app.exception_handler(RefusalError)(_refused)
     app.post("/invocations", openapi_extra=docs.REQUEST, summary="Score rows with the only model")(invoke_only)
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
-    champions = app.state.champions = Champions(settings, Record(ledger))
+    champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock)
     champions.start()
     try:
         yield

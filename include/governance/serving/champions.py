@@ -113,6 +113,11 @@ class State:
         return document
 
 
+def now_utc() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
 class Champions:
     """Follows MLflow's champions and holds what is loaded.
 
@@ -122,7 +127,7 @@ class Champions:
         clock: What time it is.
     """
 
-    def __init__(self, settings: Settings, record: Record, clock: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, settings: Settings, record: Record, clock: Clock) -> None:
         self.now = clock
         self.problem: str | None = "The scoring service has just started and has not seen MLflow yet."
         self.states: dict[str, State] = {}

@@ -51,7 +51,8 @@ class Scorer:
 
     def _found_plain(self) -> Any:
         """Return the estimator inside the wrapper if an array gives what a data frame gives."""
-        inner = getattr(getattr(self._model.estimator, "estimator_", None), "estimator", None)
+        wrapper = self._model.estimator
+        inner = getattr(getattr(wrapper, "estimator_", getattr(wrapper, "estimator", None)), "estimator", wrapper)
         rows = [list(self._inputs.example().values()), list(self._inputs.example(empty=True).values())]
         # It says so with every call, and is right: the names are checked before, by Inputs.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")

@@ -20,7 +20,7 @@ from governance.serving.app import create_app
 from governance.settings import Settings
 from governance.training import tracking
 from tests.integration.ledger.ledger_database import Database, Server
-from tests.integration.serving.services_under_test import InThread, Service, mlflow_server
+from tests.integration.serving.services_under_test import InThread, Service, free_port, mlflow_server
 from tests.unit.release.permitted_world import MODEL, SAM, World
 
 _numbers = itertools.count(1)
@@ -146,3 +146,9 @@ def serve(house: House) -> Iterator[Callable[..., InThread]]:
 def scoring(serve: Callable[..., InThread]) -> InThread:
     """A running scoring service."""
     return serve()
+
+
+@pytest.fixture
+def unserved(house: House) -> None:
+    """No scoring service: what is refused is refused before anybody is told."""
+    house.world = house.world.with_services(GOVERNANCE_SERVING_URL=f"http://127.0.0.1:{free_port()}")

@@ -1,12 +1,14 @@
 """A real MLflow server and a real scoring service, each a process of its own on a free loopback port."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "it") -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 120.0, what: str = "it") -> Any:
     """Wait for something to be true, and return it."""
     deadline = time.monotonic() + seconds
     while True:
@@ -50,15 +52,21 @@ class Service:
     def start(self) -> "Service":
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command, env=self._environment, cwd=self._folder, stdout=output, stderr=subprocess.STDOUT
+                self._command,
+                env=self._environment,
+                cwd=self._folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
-        wait_until(self._answers, 120, f"{self._command[2]} on {self.url}\n{self.log}")
+        wait_until(self._answers, 300, f"{self._command[2]} on {self.url}\n{self.log}")
         return self
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(timeout=20)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)  # MLflow's server has children of its own
+            self._process.wait(timeout=60)
             self._process = None
 
     def _answers(self) -> bool:

@@ -122,7 +122,7 @@ def test_what_serves_is_verified_from_the_bytes_for_the_command_line(house, scor
         history.permitted(settings, ledger, MODEL)
 
 
-def test_without_signatures_nothing_is_released(house, scoring):
+def test_without_signatures_nothing_is_released(house, unserved):
     house.candidate("run-1")
 
     with pytest.raises(NotPermittedError, match="marking the approval task as successful permits nothing"):
@@ -130,7 +130,7 @@ def test_without_signatures_nothing_is_released(house, scoring):
     assert nothing_moved(house)
 
 
-def test_a_reject_stops_it_whatever_permit_there_is(house, scoring):
+def test_a_reject_stops_it_whatever_permit_there_is(house, unserved):
     evidence = house.candidate("run-1")
     reject = house.world.decide(evidence.data["evidence"], TOM, "compliance", answer="reject")
     house.ledger("review").append("decision", MODEL, reject.to_dict(), actor=TOM, key="decision:reject")
@@ -141,7 +141,7 @@ def test_a_reject_stops_it_whatever_permit_there_is(house, scoring):
     assert nothing_moved(house)
 
 
-def test_a_blocked_candidate_is_not_released_whoever_signed(house, scoring):
+def test_a_blocked_candidate_is_not_released_whoever_signed(house, unserved):
     house.sign(house.candidate("run-1", accuracy=0.5))
 
     with pytest.raises(RefusedError, match="accuracy"):
@@ -149,7 +149,7 @@ def test_a_blocked_candidate_is_not_released_whoever_signed(house, scoring):
     assert nothing_moved(house)
 
 
-def test_a_permit_in_which_a_role_is_missing_releases_nothing(house, scoring):
+def test_a_permit_in_which_a_role_is_missing_releases_nothing(house, unserved):
     evidence = house.candidate("run-1")
     house.sign(evidence, decisions=[house.world.decide(evidence.data["evidence"], MARIA, "model_risk")])
 
@@ -158,7 +158,7 @@ def test_a_permit_in_which_a_role_is_missing_releases_nothing(house, scoring):
     assert nothing_moved(house)
 
 
-def test_an_expired_permit_releases_nothing(house, scoring):
+def test_an_expired_permit_releases_nothing(house, unserved):
     house.sign(house.candidate("run-1"), now=datetime.now(UTC) - timedelta(days=31))
 
     with pytest.raises(NotPermittedError, match="ended on"):
@@ -166,7 +166,7 @@ def test_an_expired_permit_releases_nothing(house, scoring):
     assert nothing_moved(house)
 
 
-def test_a_permit_for_another_environment_releases_nothing(house, scoring):
+def test_a_permit_for_another_environment_releases_nothing(house, unserved):
     house.sign(house.candidate("run-1"))
     house.world = house.world.with_services(GOVERNANCE_ENVIRONMENT="staging")
 
@@ -186,8 +186,7 @@ IN_MLFLOW = (
 
 
 @pytest.mark.parametrize("file", IN_MLFLOW)
-def test_one_flipped_bit_in_mlflow_stops_the_release(house, serve, file):
-    house.world = house.world.with_services(GOVERNANCE_SERVING_URL="http://127.0.0.1:1")
+def test_one_flipped_bit_in_mlflow_stops_the_release(house, unserved, file):
     evidence = house.candidate("run-1")
     house.sign(evidence)
     flip(house.artifacts(evidence) / file)
@@ -203,7 +202,7 @@ PERMIT_FILES = (
 
 
 @pytest.mark.parametrize("file", PERMIT_FILES)
-def test_a_file_of_the_permit_that_was_changed_in_mlflow_is_refused_and_not_mended(house, scoring, file):
+def test_a_file_of_the_permit_that_was_changed_in_mlflow_is_refused_and_not_mended(house, unserved, file):
     evidence = house.candidate("run-1")
     issued = house.sign(evidence)
     files = house.world.permit_files(evidence.data["evidence"], dict(issued.data))
@@ -228,7 +227,7 @@ IN_THE_CHECKOUT = {
 
 
 @pytest.mark.parametrize(("file", "change"), IN_THE_CHECKOUT.items(), ids=IN_THE_CHECKOUT)
-def test_what_changed_in_the_checkout_since_the_signature_is_refused_by_name(house, serve, file, change):
+def test_what_changed_in_the_checkout_since_the_signature_is_refused_by_name(house, unserved, file, change):
     house.sign(house.candidate("run-1"))
     text, named = change
     path = house.world.root / file
@@ -241,7 +240,7 @@ def test_what_changed_in_the_checkout_since_the_signature_is_refused_by_name(hou
 
 
 @pytest.mark.parametrize("pattern", ["data/*.parquet", "data/_delta_log/*.json", "protected/*.parquet"])
-def test_one_flipped_bit_in_the_snapshot_stops_the_release(house, scoring, pattern):
+def test_one_flipped_bit_in_the_snapshot_stops_the_release(house, unserved, pattern):
     house.sign(house.candidate("run-1"))
     path = next(Path(house.world.settings.snapshots, MODEL).glob(pattern))
     flip(path)
@@ -252,7 +251,7 @@ def test_one_flipped_bit_in_the_snapshot_stops_the_release(house, scoring, patte
 
 
 @pytest.mark.parametrize("kind", ["evidence", "decision", "permit", "snapshot"])
-def test_a_ledger_that_was_changed_releases_nothing(house, scoring, kind):
+def test_a_ledger_that_was_changed_releases_nothing(house, unserved, kind):
     house.sign(house.candidate("run-1"))
     flipped = "UPDATE ledger.entry SET body = set_byte(body, octet_length(body) / 2, 33) WHERE kind = %s"
     house.database.tamper(flipped, kind)
@@ -325,7 +324,7 @@ def test_after_a_failed_attempt_the_next_one_may_succeed(house, serve):
     assert (len(house.entries("revert")), len(house.entries("release"))) == (1, 1)
 
 
-def test_mlflow_away_is_said_by_name_and_address(house, scoring):
+def test_mlflow_away_is_said_by_name_and_address(house, unserved):
     house.sign(house.candidate("run-1"))
     house.world = house.world.with_services(GOVERNANCE_MLFLOW_URL=f"http://127.0.0.1:{free_port()}")
 
