@@ -415,7 +415,7 @@ def _facts() -> Facts:
 
 def code() -> CodeState:
     """Return a clean checkout whose only author keeps the repository."""
-    author = Author("maintainers@users.noreply.b-seed-5d29152c.example", ("5694d08" + "0" * 33,))
+    author = Author(PEOPLE.by_login("maintainers").emails[0], ("5694d08" + "0" * 33,))
     return CodeState("d1" * 32, "5694d08" + "0" * 33, (), (author,), history=True)
 
 
