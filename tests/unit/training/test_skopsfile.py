@@ -87,7 +87,9 @@ def with_schema(schema: dict) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"not a zip", with_schema({}), with_schema({"__loader__": "NoSuchNode"})], ids=str
+    "body",
+    [b"", b"not a zip", with_schema({}), with_schema({"__loader__": "NoSuchNode"})],
+    ids=["empty", "not a zip", "no schema", "unknown loader"],
 )
 def test_what_is_no_model_file_is_told_so(body):
     with pytest.raises(InputError, match="model file in skops' format"):
