@@ -68,8 +68,9 @@ class Serving:
     def stopped(self, now: datetime) -> str | None:
         """Say why this version must not answer now, or ``None``."""
         ended = self.ended(now)
-        stops = self.permitted.permit.policy.permit.when_expired == "stop"
-        return f"{ended} The policy says to stop: have a new version signed." if ended and stops else None
+        if ended is None or self.permitted.permit.policy.permit.when_expired != "stop":
+            return None
+        return f"{ended} The policy says to stop: have a new version signed."
 
 
 @dataclass(frozen=True)

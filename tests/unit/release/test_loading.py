@@ -256,5 +256,5 @@ def _own_code(frame):
 
 
 def test_without_public_keys_nothing_loads(laid_out, tmp_path):
-    with pytest.raises(GovernanceError, match="public key"):
+    with pytest.raises(GovernanceError, match="known key"):
         load_permitted(laid_out, wanted(), PublicKeys({}))

@@ -107,7 +107,7 @@ class TestWhatItSays:
             "from a score of 0.1",
             "Passes, with 3 warnings.",
             "Replaces a blocked attempt: parity difference 0.203 → 0.088, for accuracy 0.924 → 0.892",
-            "17 alternatives tried; 6 pass every rule. Chosen: boosting, threshold 0.10, for accuracy 0.892",
+            "69 alternatives tried; 17 pass every rule. Chosen: threshold 0.1, for accuracy 0.892",
             "81 % of denied applicants would now be approved.",
             "Turned down: Black 10.7 %, Hispanic 9.0 %, White 1.8 %.",
             "Credit history meets guidelines",
