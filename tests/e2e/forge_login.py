@@ -20,7 +20,7 @@ def forge_login():
 
         secret = os.environ.get("AIRFLOW__API_AUTH__JWT_SECRET", "")
         now = int(time.time())
-        claims = {"sub": "2", "iat": now, "nbf": now, "exp": now + 600, "aud": "apache-airflow", "iss": []}
+        claims = {"sub": "2", "iat": now, "nbf": now, "exp": now + 600, "aud": "apache-airflow"}
         airflow = os.environ["GOVERNANCE_AIRFLOW_URL"]
         answers = {}
         for audience in ("apache-airflow", "urn:airflow.apache.org:task", None):

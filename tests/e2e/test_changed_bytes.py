@@ -65,14 +65,8 @@ def test_a_changed_byte_stops_the_release_and_nothing_is_moved(world, tampered):
 
 
 def _release_again(run) -> None:
-    engineer = run.engineer
-    attempt = run.tasks()["release"]["try_number"]
-    engineer.clear(run.dag_id, run.run_id, ["release"], downstream=True)
-    until(
-        lambda: (
-            run.tasks()["release"]["try_number"] > attempt
-            or run.task_state("release") in (None, "queued", "running", "scheduled")
-        ),
-        "release starts again",
-    )
-    until(lambda: run.task_state("release") in ("success", "failed"), "release ends")
+    """Clear the release as a person would, once the run has ended, and wait until it ended again."""
+    run.wait_until_ended()
+    run.engineer.clear(run.dag_id, run.run_id, ["release"], downstream=True)
+    until(lambda: run.engineer.run_state(run.dag_id, run.run_id) in ("queued", "running"), "the run starts again", 60)
+    run.wait_until_ended()

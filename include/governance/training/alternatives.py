@@ -5,8 +5,8 @@ parameters; each of the latter at every threshold. Only where none of these pass
 reason, models that use the protected attribute in training: reweighing and fairlearn's grid search.
 
 The search sees the choosing repetitions and nothing else; a variant passes if it passes on every one of them. The
-best is the one that gives up least: the highest ROC AUC to two decimals (less is noise), then the one that changes
-least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition that had
+best is the one that gives up least: among those within 0.01 of the highest ROC AUC (less is noise) the one that
+changes least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition that had
 no part in choosing it.
 
 This module knows neither a formula nor a limit: it is given a function that measures and one that judges. Not
@@ -36,6 +36,9 @@ AUC, ACCURACY = "performance.roc_auc", "performance.accuracy"
 
 FAMILIES = ("threshold", "features", "parameters", "reduction")
 """What a variant changes, from the least to the most."""
+
+NOISE = 0.01
+"""Variants whose ROC AUC is this close to the best are equally good at ranking: a third of its interval's half."""
 
 RECORDED = (ACCURACY, AUC, "performance.unfavourable_selected", "fairness.demographic_parity_difference")
 """What is kept on record of each variant."""
@@ -243,15 +246,15 @@ def _mean(found: Sequence[Measurement]) -> Measurement:
 
 def _with_choice(tried: Sequence[Tried]) -> Iterator[Tried]:
     passing = [variant for variant in tried if variant.passes]
-    best = max(passing, key=_merit, default=None)  # max() keeps the first of equals
+    enough = max((_value(variant, AUC) for variant in passing), default=0.0) - NOISE
+    best = max((v for v in passing if _value(v, AUC) >= enough), key=_merit, default=None)  # the first of equals
     for variant in tried:
         yield replace(variant, chosen=variant is best)
 
 
-def _merit(variant: Tried) -> tuple[float, int, float]:
-    """Rank a variant: its ROC AUC to two decimals, for less is noise; then how little it changes; then its accuracy."""
-    changes = FAMILIES.index(variant.family)
-    return round(_value(variant, AUC), 2), -changes, _value(variant, ACCURACY)
+def _merit(variant: Tried) -> tuple[int, float]:
+    """Rank variants whose ROC AUC is equal but for noise: by how little they change, then by accuracy."""
+    return -FAMILIES.index(variant.family), _value(variant, ACCURACY)
 
 
 def _value(variant: Tried, name: str) -> float:

@@ -14,6 +14,7 @@ from governance.data import snapshots
 from governance.ledger.log import Entry, install
 from governance.release.loading import Wanted, load_permitted
 from governance.serving import app as scoring_app
+from governance.serving.scorer import Scorer
 from tests.integration.serving.services_under_test import scoring_process, wait_until
 from tests.unit.release.permitted_world import FEATURES, MODEL, World
 
@@ -299,6 +300,17 @@ def test_no_value_of_a_request_is_logged(served, caplog):
     ask(scoring, {"dataframe_records": [{**ROW, "debt": 1234567890}]})
 
     assert "1234567890" not in caplog.text
+
+
+def test_a_model_that_fails_says_so_and_tells_no_value(served, monkeypatch, caplog):
+    scoring, _ = served
+    monkeypatch.setattr(Scorer, "scores", lambda self, rows: float(f"secret {rows}"))
+
+    answer = ask(scoring, {"dataframe_records": [ROW]})
+
+    assert (answer.status_code, answer.json()["message"]) == (500, f"{MODEL} 1.0.0 could not answer.")
+    assert "ValueError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_it_starts_as_a_process_from_the_environment_alone(house):

@@ -265,7 +265,7 @@ class TestOnTheCommandLine:
     def test_a_block_is_2_with_the_rules_worst_first_and_a_word_on_what_to_do(self, run) -> None:
         code, out, error = run()
 
-        assert code == 2
+        assert code == 2, error
         rules = [line.split()[0] for line in out.splitlines() if line.split()[:1] in (["block"], ["warn"], ["pass"])]
         assert rules == ["block", "pass", "pass"]
         assert "Blocked: parity by sex" in " ".join(out.split())
@@ -274,6 +274,6 @@ class TestOnTheCommandLine:
         assert "Reading csv:card.csv …" in error
 
     def test_an_alternative_that_passes_is_0_and_one_document(self, run) -> None:
-        code, out, _ = run("--alternatives", "--json")
+        code, out, error = run("--alternatives", "--json")
 
-        assert (code, json.loads(out)["verdict"]["outcome"]) == (0, "pass")
+        assert (code, json.loads(out)["verdict"]["outcome"]) == (0, "pass"), error + out

@@ -215,3 +215,19 @@ def test_drivers_are_named_by_their_meaning_and_proxies_are_marked():
     assert [row.meaning for row in rows[:2]] == ["Credit history meets guidelines", "Appraised value, $1000"]
     assert [row.column for row in rows if row.is_proxy] == ["vr"]
     assert len(rows) == 10
+
+
+def test_uncommitted_files_are_named():
+    document = example.blocked_evidence()
+    document["code"]["uncommitted"] = ["dags/a.py", "plugins/b.py", "include/c.py"]
+    shown, folded = tables.rules(Reading(document))
+
+    row = next(row for row in [*shown, *folded] if row.title == "Uncommitted changes")
+    assert row.of == "dags/a.py, plugins/b.py and 1 more"
+
+
+def test_groups_stand_in_the_order_of_the_spec_intersections_last():
+    names = [row.name for row in tables.groups(AFTER, None)]
+
+    assert names[:6] == ["Black", "Hispanic", "White", "men", "sex unknown", "women"]
+    assert names[-1] == "White women"

@@ -22,3 +22,13 @@ def test_requests_rows_and_times_are_counted():
 
 def test_nothing_asked_is_no_line_but_the_types():
     assert all(line.startswith("# TYPE") for line in Metrics().text([]).splitlines())
+
+
+def test_a_name_with_quotes_and_new_lines_stays_inside_its_label():
+    metrics = Metrics()
+    metrics.count('a"} 1\nfake 2\\', 200, rows=1, seconds=0.1)
+
+    lines = metrics.text([]).splitlines()
+
+    assert not any(line.startswith("fake") for line in lines)
+    assert r'governance_scoring_rows_total{model="a\"} 1\nfake 2\\"} 1' in lines

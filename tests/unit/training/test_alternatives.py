@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from governance.catalog import Evaluation
 from governance.records import Measurement, Outcome, RuleResult, Verdict
-from governance.training.alternatives import AUC, Search, Space, _merit, _value, search
+from governance.training.alternatives import AUC, NOISE, Search, Space, _merit, _value, search
 from governance.training.fits import Fitter, Recipe, Scores, TrainingSet
 from governance.training.split import Plan, plan_fits, strata_of
 from tests.unit.training.conftest import RECIPE
@@ -94,19 +94,21 @@ def test_the_judging_repetition_has_no_part_in_the_search(
     folder: Path, open_sandbox: Callable, rows: TrainingSet, plan: Plan
 ):
     fitter = Fitter(open_sandbox(folder), rows)
-    scores = fitter.out_of_fold([RECIPE], plan, plan.choosing)[0]
+    (scores,) = fitter.out_of_fold([RECIPE], plan, range(3))
     judge = {"measure": measures_of(rows), "judge": parity_at_most(0.2)}
-    assert 0 not in scores
-    assert search(fitter, plan, RECIPE, scores, SPACE, **judge).tried
+    other = {**scores, 0: Scores(np.arange(120), np.zeros(120))}
+    found = [search(fitter, plan, RECIPE, given, SPACE, **judge).to_dict() for given in (scores, other)]
+    assert found[0] == found[1]
 
 
 def test_the_best_that_passes_is_the_one_that_gives_up_least(find: Callable[..., Search]):
     found = find(0.2, SPACE)
     passing = [variant for variant in found.tried if variant.passes]
-    merits = [_merit(variant) for variant in passing]
+    best = max(_value(variant, AUC) for variant in passing)
+    equals = [variant for variant in passing if _value(variant, AUC) >= best - NOISE]
     assert len(passing) > 1
-    assert _merit(found.chosen) == max(merits)
-    assert round(_value(found.chosen, AUC), 2) == max(round(_value(variant, AUC), 2) for variant in passing)
+    assert found.chosen in equals
+    assert _merit(found.chosen) == max(_merit(variant) for variant in equals)
 
 
 def test_of_equals_the_first_tried_is_chosen(find: Callable[..., Search]):
