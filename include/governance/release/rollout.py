@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from governance.data import snapshots
-from governance.errors import GovernanceError, RefusedError
+from governance.errors import RefusedError
 from governance.ledger.log import Entry, Ledger
 from governance.release import entries
 from governance.release.registry import PERMIT_FOLDER, Registry
@@ -197,7 +197,7 @@ class _Attempt:
             self.registry.set_champion(self.model, self.previous["registry_version"])
         try:
             self.service.refresh(self.model)
-        except GovernanceError as error:
+        except Exception as error:  # the record of the way back must be written whatever it answers
             reason = f"{reason} The scoring service did not hear of the way back: {error}"
         self.registry.tag(self.model, self.candidate.registry_version, {STATE_TAG: "reverted"})
         data = {**self._data(), "reason": reason}

@@ -21,6 +21,7 @@ ACCURACY = "performance.accuracy"
 AUC = "performance.roc_auc"
 GAIN = "performance.accuracy_gain"
 BASE_RATE = "performance.base_rate"
+UNCOMMITTED = "provenance.uncommitted_changes"
 UNFAVOURABLE_SELECTED = "performance.unfavourable_selected"
 
 

@@ -17,6 +17,7 @@ from governance.reports.reading import (
     PARITY,
     RATIO,
     SELECTION,
+    UNCOMMITTED,
     UNFAVOURABLE_SELECTED,
     Reading,
 )
@@ -93,7 +94,7 @@ def _row(reading: Reading, rule: RuleResult, scale: Scale) -> RuleRow:
     return RuleRow(
         outcome=str(rule.outcome),
         title=rule.title,
-        of=_base_rate(reading) if rule.measure == GAIN else words.slice_words(rule.slice, rule.measure),
+        of=_of(reading, rule),
         n=words.count(rule.n) if rule.measure.partition(".")[0] != "provenance" else words.MISSING,
         estimate=words.number(rule.measure, rule.value),
         interval=words.interval(rule.measure, rule.low, rule.high, measured.method if measured else None),
@@ -102,6 +103,15 @@ def _row(reading: Reading, rule: RuleResult, scale: Scale) -> RuleRow:
         warn=warn,
         note=_silence(rule, limit or warn) if silent else "",
     )
+
+
+def _of(reading: Reading, rule: RuleResult) -> str:
+    if rule.measure == GAIN:
+        return _base_rate(reading)
+    if rule.measure == UNCOMMITTED:
+        files = reading.document["code"]["uncommitted"]
+        return words.listed([*files[:2], *([f"{len(files) - 2} more"] if len(files) > 2 else [])]) if files else ""
+    return words.slice_words(rule.slice, rule.measure)
 
 
 def _silence(rule: RuleResult, limit: str) -> str:
@@ -215,7 +225,14 @@ class GroupRow:
 def groups(reading: Reading, before: Reading | None) -> list[GroupRow]:
     """Return the selection rate of every group and intersection, small ones without a number."""
     small = reading.small_groups()
-    return [_group_row(measured, before, measured.key[1] in small) for measured in reading.named(SELECTION)]
+    ordered = sorted(reading.named(SELECTION), key=lambda measured: _place(reading, measured))
+    return [_group_row(measured, before, measured.key[1] in small) for measured in ordered]
+
+
+def _place(reading: Reading, measured: Measurement) -> tuple[int, list[int]]:
+    """Order groups as the spec orders attributes, single ones before intersections."""
+    attributes = reading.document["spec"].get("protected", [])
+    return len(measured.slice), [attributes.index(name) for name in measured.slice if name in attributes]
 
 
 def _group_row(measured: Measurement, before: Reading | None, is_small: bool) -> GroupRow:

@@ -11,6 +11,7 @@ Not guaranteed: there is no login here. Who may ask is the network's to say; not
 """
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,12 +21,12 @@ from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from governance.errors import GovernanceError, InputError
+from governance.errors import InputError
 from governance.ledger.log import Ledger
 from governance.release.inputs import Row, sentence
 from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Clock, Serving, now_utc
-from governance.serving.metrics import Metrics
+from governance.serving.metrics import Metrics, label
 from governance.serving.record import Record
 from governance.serving.scorer import Scores
 from governance.settings import Settings, load_settings
@@ -33,8 +34,13 @@ from governance.training.artifacts import decide
 
 Json = dict[str, Any]
 
+log = logging.getLogger("governance.serving")
+
 LARGEST_BODY = 8 * 1024 * 1024
 """Bytes of a request; more is refused unread."""
+
+BODY_AT_ONCE = 64 * 1024
+"""Bytes of a request that are read in place; a larger one must not keep the others waiting."""
 
 ROWS_AT_ONCE = 64
 """Up to so many rows are predicted in place: handing them to a thread costs more than it saves."""
@@ -105,7 +111,9 @@ async def invoke(model: str, request: Request) -> Response:
     counted = model if model in _champions(request).states else "unknown"
     try:
         serving = _serving(request, model)
-        arranged = _arranged(serving, await _body(request))
+        body = await _body(request)
+        in_thread = len(body) > BODY_AT_ONCE
+        arranged = await to_thread.run_sync(_arranged, serving, body) if in_thread else _arranged(serving, body)
         rows = len(arranged)
         answer = await _answer(serving, arranged)
         status = 200
@@ -199,8 +207,9 @@ async def _answer(serving: Serving, rows: list[Row]) -> bytes:
         if len(rows) <= ROWS_AT_ONCE:
             return _predicted(serving, serving.scorer.scores_in_place(rows))
         return _predicted(serving, await to_thread.run_sync(serving.scorer.scores, rows))
-    except GovernanceError as error:
-        raise RefusalError(500, "INTERNAL_ERROR", f"The model could not answer: {error}") from error
+    except Exception as error:  # its text may hold values of the request: it is told to nobody
+        log.error("%s: version %s could not answer: %s", serving.name, serving.version, type(error).__name__)
+        raise RefusalError(500, "INTERNAL_ERROR", f"{serving.name} {serving.version} could not answer.") from None
 
 
 def _predicted(serving: Serving, scores: Scores) -> bytes:
@@ -209,7 +218,7 @@ def _predicted(serving: Serving, scores: Scores) -> bytes:
         "predictions": decide(scores, model.description.threshold).tolist(),
         "scores": scores.tolist(),
         "model": {
-            "name": serving.permitted.permit.model,
+            "name": serving.name,
             "version": serving.version,
             "registry_version": serving.registry_version,
             "evidence": serving.evidence,
@@ -256,12 +265,12 @@ def _gauges(champions: Champions) -> Iterator[str]:
     now = champions.now()
     yield "# TYPE governance_model_serving gauge"
     for name, state in sorted(champions.states.items()):
-        yield f'governance_model_serving{{model="{name}"}} {0 if state.why_not(now) else 1}'
+        yield f"governance_model_serving{{model={label(name)}}} {0 if state.why_not(now) else 1}"
     yield "# TYPE governance_permit_expires_timestamp_seconds gauge"
     for name, state in sorted(champions.states.items()):
         if state.serving:
             expires = state.serving.permitted.permit.expires_at.timestamp()
-            labels = f'model="{name}",version="{state.serving.version}"'
+            labels = f"model={label(name)},version={label(state.serving.version)}"
             yield f"governance_permit_expires_timestamp_seconds{{{labels}}} {expires:.0f}"
     yield "# TYPE governance_ledger_waiting_entries gauge"
     yield f"governance_ledger_waiting_entries {champions.waiting}"

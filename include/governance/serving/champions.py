@@ -44,6 +44,11 @@ class Serving:
     since: datetime
 
     @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.permitted.permit.model
+
+    @property
     def version(self) -> str:
         """Semantic version."""
         return self.permitted.permit.version

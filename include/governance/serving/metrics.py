@@ -7,6 +7,11 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds of the histogram of request times, seconds."""
 
 
+def label(value: str) -> str:
+    """Return a label's value, quoted; model names come from MLflow and may hold anything."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
 class Metrics:
     """What was asked and how long it took. Used by one event loop."""
 
@@ -31,10 +36,10 @@ class Metrics:
     def _lines(self) -> Iterator[str]:
         yield "# TYPE governance_scoring_requests_total counter"
         for (model, status), count in sorted(self._requests.items()):
-            yield f'governance_scoring_requests_total{{model="{model}",status="{status}"}} {count}'
+            yield f'governance_scoring_requests_total{{model={label(model)},status="{status}"}} {count}'
         yield "# TYPE governance_scoring_rows_total counter"
         for model, count in sorted(self._rows.items()):
-            yield f'governance_scoring_rows_total{{model="{model}"}} {count}'
+            yield f"governance_scoring_rows_total{{model={label(model)}}} {count}"
         yield "# TYPE governance_scoring_seconds histogram"
         for model, counts in sorted(self._seconds.items()):
             yield from self._histogram(model, counts)
@@ -42,6 +47,6 @@ class Metrics:
     def _histogram(self, model: str, counts: list[int]) -> Iterator[str]:
         for place, bound in enumerate((*BUCKETS, "+Inf")):
             below = sum(counts[: place + 1])
-            yield f'governance_scoring_seconds_bucket{{model="{model}",le="{bound}"}} {below}'
-        yield f'governance_scoring_seconds_sum{{model="{model}"}} {self._total[model]:.6f}'
-        yield f'governance_scoring_seconds_count{{model="{model}"}} {sum(counts)}'
+            yield f'governance_scoring_seconds_bucket{{model={label(model)},le="{bound}"}} {below}'
+        yield f"governance_scoring_seconds_sum{{model={label(model)}}} {self._total[model]:.6f}"
+        yield f"governance_scoring_seconds_count{{model={label(model)}}} {sum(counts)}"

@@ -6,8 +6,8 @@ reason, models that use the protected attribute in training: reweighing and fair
 
 The search sees the choosing repetitions and nothing else; a variant passes if it passes on every one of them. The
 best is the one that gives up least: among those within 0.01 of the highest ROC AUC (less is noise) the one that
-changes least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition that had
-no part in choosing it.
+changes least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition
+that had no part in choosing it.
 
 This module knows neither a formula nor a limit: it is given a function that measures and one that judges. Not
 guaranteed: that an alternative exists. Where none passes the search says so, with everything it tried.
