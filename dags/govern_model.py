@@ -51,7 +51,7 @@ for model in governed_models(only=wanted):
         schedule=None,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
-        max_active_runs=4,
+        max_active_runs=16,
         params=FORM,
         tags=["governance", "govern", f"tier/{model.tier}"],
         default_args={

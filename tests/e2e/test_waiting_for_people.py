@@ -115,6 +115,7 @@ def test_marking_the_approval_successful_releases_nothing(world, runs):
     assert run.released() == []
 
 
+@pytest.mark.slow
 def test_a_task_cannot_forge_a_login(world):
     engineer = world.client("ken")
     run_id = engineer.trigger("forge_login", {})
