@@ -83,9 +83,7 @@ def test_fit_gets_the_types_of_the_data_unchanged(
     assert seen.read_text() == str(rows.features.assign(paid=rows.target).dtypes.to_dict())
 
 
-def test_fit_gets_none_of_our_environment(
-    make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet, tmp_path, monkeypatch
-):
+def test_fit_gets_none_of_our_environment(make_folder: MakeFolder, rows: TrainingSet, tmp_path, monkeypatch):
     monkeypatch.setenv("GOVERNANCE_ARTIFACT_KEY", "canary-1")
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "canary-2")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-3")
@@ -96,7 +94,8 @@ def test_fit_gets_none_of_our_environment(
             file.write(open('/proc/self/environ').read())
         {FITTED}
     """
-    open_sandbox(make_folder(source(body))).fit(job_of(rows))
+    with Sandbox(make_folder(source(body)), target="paid", workers=1) as started_with_secrets_around:
+        started_with_secrets_around.fit(job_of(rows))
     assert "canary" not in seen.read_text()
     assert "AIRFLOW" not in seen.read_text()
 
