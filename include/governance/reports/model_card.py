@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 Json = Mapping[str, Any]
 
-TIMES = " × "
-"""Joins the attributes of an intersection."""
-
 COMPARISONS = (
     (PARITY, "Parity difference"),
     ("fairness.disparate_impact_ratio", "Impact ratio"),
@@ -158,7 +155,7 @@ def _context(
         "comparisons": _comparisons(reading),
         "denied": _denied(reading),
         "headings": [heading for _, heading in COMPARISONS],
-        "groups": _groups(reading, earlier),
+        "groups": tables.groups(reading, earlier),
         "compared": tables.comparison(earlier, reading) if earlier else [],
         "replaces": "".join(text for text, _ in words.replaces(earlier, reading)) if earlier else "",
         "price": _price(reading, attribute),
@@ -225,16 +222,9 @@ def _performance(reading: Reading) -> list[Number]:
     ]
 
 
-def _groups(reading: Reading, before: Reading | None) -> list[tuple[str, tables.GroupRow]]:
-    """Return each group under the name of its attribute, in the order of the spec, intersections last."""
-    rows = zip(reading.named(SELECTION), tables.groups(reading, before), strict=True)
-    named = [(TIMES.join(measured.slice), row) for measured, row in rows]
-    return sorted(named, key=lambda pair: _place(reading, pair[0]))
-
-
 def _place(reading: Reading, attribute: str) -> tuple[bool, int]:
     in_order = list(reading.document["spec"].get("protected", []))
-    return TIMES in attribute, in_order.index(attribute) if attribute in in_order else len(in_order)
+    return words.TIMES in attribute, in_order.index(attribute) if attribute in in_order else len(in_order)
 
 
 def _comparisons(reading: Reading) -> list[tuple[str, list[str]]]:

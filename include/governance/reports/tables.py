@@ -213,8 +213,9 @@ def _threshold(before: Reading, after: Reading) -> Compared:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group's selection rate, as a row of numbers."""
+    """One group's selection rate, as a row of numbers; ``attribute`` is what its members share, by name."""
 
+    attribute: str
     name: str
     n: str
     rate: str
@@ -236,12 +237,14 @@ def _place(reading: Reading, measured: Measurement) -> tuple[int, list[int]]:
 
 
 def _group_row(measured: Measurement, before: Reading | None, is_small: bool) -> GroupRow:
+    attribute = words.TIMES.join(measured.slice)
     name, n = words.slice_words(measured.slice), words.count(measured.n)
     if is_small or measured.value is None:
-        return GroupRow(name, n, words.MISSING, "not enough data", words.MISSING)
+        return GroupRow(attribute, name, n, words.MISSING, "not enough data", words.MISSING)
     earlier = before.value(SELECTION, measured.slice) if before else None
     bounds = words.interval(SELECTION, measured.low, measured.high, measured.method)
-    return GroupRow(name, n, words.number(SELECTION, measured.value), bounds, words.number(SELECTION, earlier))
+    rate, rate_before = words.number(SELECTION, measured.value), words.number(SELECTION, earlier)
+    return GroupRow(attribute, name, n, rate, bounds, rate_before)
 
 
 @dataclass(frozen=True)

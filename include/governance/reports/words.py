@@ -13,6 +13,9 @@ from governance.reports.reading import ACCURACY, AUC, PARITY, UNFAVOURABLE_SELEC
 MISSING = "–"
 """What stands where there is no number: never zero, never nothing."""
 
+TIMES = " × "
+"""Joins the attributes of an intersection."""
+
 Spans = tuple[tuple[str, bool], ...]
 """A sentence in pieces, each with whether it is set in bold."""
 
