@@ -92,7 +92,7 @@ def airflow_services(layout: Layout) -> tuple[Service, ...]:
     return (
         airflow("airflow", server("core", "airflow"), "review", "/api/v2/version", **login),
         airflow("execution", server("execution", "execution"), "client", "/execution/health", **{variable: tasks}),
-        airflow("scheduler", "scheduler --skip-serve-logs", "pipeline", **{variable: tasks}),
+        airflow("scheduler", "scheduler --skip-serve-logs", "pipeline", **{variable: tasks}, **preloading(layout)),
         airflow("dag-processor", "dag-processor", "client"),
         airflow("triggerer", "triggerer --skip-serve-logs", "client"),
     )
@@ -126,6 +126,12 @@ def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
 def python_path(layout: Layout) -> dict[str, str]:
     """Return the variable that puts our code on Python's path."""
     return {"PYTHONPATH": f"{layout.root / 'include'}:{layout.root / 'plugins'}"}
+
+
+def preloading(layout: Layout) -> dict[str, str]:
+    """Return the variable by which the process that forks the tasks imports their libraries once, for all of them."""
+    path = python_path(layout)["PYTHONPATH"]
+    return {"PYTHONPATH": f"{path}:{layout.root / 'stack' / 'preload'}"}
 
 
 def airflow_environment(layout: Layout) -> dict[str, str]:

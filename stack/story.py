@@ -10,8 +10,10 @@ from typing import Any
 
 import httpx
 
+from governance.catalog import people_of
 from governance.errors import UnavailableError
 from governance.ledger.log import Entry, Ledger
+from governance.settings import load_settings
 from stack.client import AirflowClient
 from stack.supervisor import Stack
 from stack.telling import Teller
@@ -22,6 +24,7 @@ ENGINEER = "ken"
 REVIEWERS = ("maria", "tom")
 REASON = "First release of the mortgage model"
 SECONDS = 900
+POLL_SECONDS = 0.5
 
 Json = dict[str, Any]
 
@@ -35,9 +38,9 @@ def tell(stack: Stack, *, sign: str = "demo") -> int:
     """
     teller = Teller()
     story = Story(stack, teller, sign)
-    teller.say("")
     teller.title("The loan model, from raw data to production")
     released = story.run()
+    teller.rest()
     if released:
         story.predict()
     story.where_to_look()
@@ -54,6 +57,7 @@ class Story:
         self.airflow = AirflowClient(stack.url("airflow"), ENGINEER, stack.login(ENGINEER))
         self.ledger = Ledger(stack.ledger_url("auditor"))
         self.seen: dict[str, str] = {}
+        self.people = people_of(load_settings(stack.environment("client")))
         self.seq = self._last_seq()
         self.asked = False
 
@@ -68,7 +72,7 @@ class Story:
             if state in ("success", "failed"):
                 self._tell_news()
                 return state == "success" and self._is_released()
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
         self.teller.say(f"The run took longer than {SECONDS} s: see it in Airflow.")
         return False
 
@@ -126,6 +130,7 @@ class Story:
             "evidence": self._tell_evidence,
             "alternatives": self._tell_alternatives,
             "decision": self._tell_decision,
+            "message": lambda e: self.teller.say(f"  told: {e.data['text']}"),
             "permit": lambda e: self.teller.say(f"The permit is complete (ledger entry {e.seq})."),
             "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion."),
             "served": lambda e: self.teller.good(f"Served: {MODEL} {e.data.get('version', '')} answers requests."),
@@ -143,7 +148,8 @@ class Story:
 
     def _tell_decision(self, entry: Entry) -> None:
         decision = entry.data["decision"]
-        self.teller.signature(decision)
+        person, role = self.people.name(decision["person"]), self.people.role_title(decision["role"])
+        self.teller.signature(person, role, decision)
 
     # --- signing ---
 

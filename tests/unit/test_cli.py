@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import resource
 import shlex
 import shutil
 import subprocess
 import sys
+from ast import literal_eval
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,30 +88,22 @@ class TestHelp:
         assert "--json" in run(*command, "--help")[1]
 
 
-class TestTime:
-    def test_help_imports_nothing_heavy(self) -> None:
-        program = f"import sys; from governance.cli import main; main(['--help']); print({HEAVY!r} & set(sys.modules))"
+class TestWhatIsImported:
+    @pytest.mark.parametrize(
+        ("arguments", "allowed"),
+        [(["--help"], set()), (["check", "loan", "--no-data"], {"pydantic", "rich"})],
+        ids=["--help", "check loan --no-data"],
+    )
+    def test_the_quick_commands_import_nothing_heavy(self, arguments: list[str], allowed: set[str]) -> None:
+        program = f"import sys; from governance.cli import main; main({arguments}); print({HEAVY!r} & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=_env())
 
-        assert done.stdout.splitlines()[-1] == "set()"
-
-    @pytest.mark.parametrize("arguments", [["--help"], ["check", "loan", "--no-data"]], ids=" ".join)
-    def test_the_quick_commands_take_half_a_second_of_the_processor(self, arguments: list[str]) -> None:
-        assert min(_seconds(arguments) for _ in range(3)) <= 0.5
+        assert literal_eval(done.stdout.splitlines()[-1]) <= allowed
 
 
 def _env() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GOVERNANCE_")}
     return {**kept, "PYTHONPATH": str(ROOT / "include")}
-
-
-def _seconds(arguments: list[str]) -> float:
-    """Processor time of a command: what it needs, however busy the machine is."""
-    program = "import sys; from governance.cli import main; sys.exit(main())"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, check=True, env=_env())
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 class TestWhatCannotBeDone:

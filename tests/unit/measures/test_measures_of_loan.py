@@ -1,7 +1,6 @@
 """The real loan model: the numbers that the whole story rests on."""
 
 import importlib.util
-import time
 
 import numpy as np
 import pytest
@@ -92,16 +91,14 @@ def test_fifteen_applicants_of_unrecorded_sex_are_reported_and_not_compared(loan
     assert compared["sex"] <= 1989 - 15
 
 
-def test_every_application_is_explained_in_seconds_of_computing(loan, features, train):
+def test_every_application_is_explained(loan, features, train):
     frame, _ = loan
     rows = frame[features]
     inner = train(frame[[*features, "approve"]])
     model = FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.1).fit(rows, frame.approve)
-    started = time.process_time()
 
     found = {(each.name, each.slice.get("feature")): each for each in measure_explainability(model, rows, rows)}
 
-    assert time.process_time() - started < 20
     assert (found["explainability.coverage", None].value, found["explainability.coverage", None].n) == (1.0, 1989)
     assert found["explainability.top_10_share", None].value > 0.5
     assert found["explainability.direction", "gdlin"].value > 0
