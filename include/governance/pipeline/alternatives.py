@@ -1,6 +1,6 @@
 """Where only fairness rules failed: search a less discriminatory alternative, and make it the next candidate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from governance.policy import Slices, judge
 from governance.records import Lineage, Measurement, Verdict
 from governance.training.alternatives import Search, Space, search
 from governance.training.fits import Fitter, Recipe, Scores
-from governance.training.split import Plan
+from governance.training.split import JUDGING, Plan
 
 Json = dict[str, Any]
 
@@ -47,20 +47,14 @@ def _search_and_make(run: Run, key: str) -> tuple[Entry, Entry | None]:
         if found.chosen is None:
             return entry, None
         recipe = found.chosen.recipe
+        # Another threshold is the same model: what it scored on the repetition that judges need not be fitted again.
+        # Only now, for the search must not see it.
+        fitter.remember(_blocked(material), _scores(material, [JUDGING]))
         made_by = run.key("candidate", attempt=2, alternatives=entry.leaf, recipe=recipe.to_dict())
         return entry, register(run, make(run, fitter, plan, recipe), attempt=2, key=made_by)
 
 
 def _search(run: Run, material: Material, fitter: Fitter, plan: Plan) -> Search:
-    training = material.candidate.data["training"]
-    blocked = Recipe(
-        training["parameters"],
-        training["seed"],
-        training["threshold"],
-        tuple(training["dropped"]),
-        training["reduction"],
-    )
-
     def measure(rows: Any, labels: Any, predictions: Any, scores: Any) -> list[Measurement]:
         groups = {name: found[rows] for name, found in material.groups.items()}
         intersections = [tuple(names) for names in run.spec.intersections]
@@ -68,12 +62,21 @@ def _search(run: Run, material: Material, fitter: Fitter, plan: Plan) -> Search:
         return [*measure_performance(labels, predictions, scores), *fair]
 
     space = Space.of(run.spec, run.policy)
-    return search(fitter, plan, blocked, _choosing(material, plan), space, measure=measure, judge=_judge(run))
+    blocked, scores = _blocked(material), _scores(material, plan.choosing)
+    return search(fitter, plan, blocked, scores, space, measure=measure, judge=_judge(run))
 
 
-def _choosing(material: Material, plan: Plan) -> dict[int, Scores]:
+def _blocked(material: Material) -> Recipe:
+    made_by = material.candidate.data["training"]
+    return Recipe(
+        made_by["parameters"], made_by["seed"], made_by["threshold"], tuple(made_by["dropped"]), made_by["reduction"]
+    )
+
+
+def _scores(material: Material, repetitions: Iterable[int]) -> dict[int, Scores]:
+    """Return what the blocked candidate scored, by repetition."""
     whole = material.out_of_fold
-    frames = {r: whole[whole["repetition"] == r].sort_values("row") for r in plan.choosing}
+    frames = {r: whole[whole["repetition"] == r].sort_values("row") for r in repetitions}
     return {r: Scores(frame["row"].to_numpy(), frame["score"].to_numpy()) for r, frame in frames.items()}
 
 

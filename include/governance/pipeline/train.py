@@ -47,16 +47,22 @@ def train(run: Run) -> Step:
 @contextmanager
 def workshop(run: Run, frozen: "Snapshot") -> Iterator[tuple[Fitter, Plan]]:
     """Open the sandbox on a snapshot's rows, with the plan of which rows train and which judge."""
+    target, training = run.spec.target, run.spec.training
+    # Opened first: its processes take seconds to start, and the rows are read meanwhile.
+    with Sandbox(
+        run.spec.folder, target=target.column, favourable=target.favourable, limits=training.limits
+    ) as sandbox:
+        rows = _rows(run, frozen)
+        plan = plan_fits(strata_of(rows.labels, rows.groups), training.evaluation, run.seed)
+        yield Fitter(sandbox, rows, training.trusted_types), plan
+
+
+def _rows(run: Run, frozen: "Snapshot") -> TrainingSet:
     data = snapshots.load(frozen, "data")
     groups = derive(snapshots.load(frozen, "protected"), run.spec.protected)
     first = groups.iloc[:, 0].to_numpy() if len(groups.columns) else None
-    rows = TrainingSet(data[list(run.spec.features)], data[run.spec.target.column], run.spec.target.favourable, first)
-    plan = plan_fits(strata_of(rows.labels, first), run.spec.training.evaluation, run.seed)
     target = run.spec.target
-    with Sandbox(
-        run.spec.folder, target=target.column, favourable=target.favourable, limits=run.spec.training.limits
-    ) as sandbox:
-        yield Fitter(sandbox, rows, run.spec.training.trusted_types), plan
+    return TrainingSet(data[list(run.spec.features)], data[target.column], target.favourable, first)
 
 
 def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe) -> Candidate:

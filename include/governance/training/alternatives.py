@@ -4,10 +4,14 @@ First what never touches a protected attribute: another decision threshold (no n
 parameters; each of the latter at every threshold. Only where none of these passes, and the policy gives a legal
 reason, models that use the protected attribute in training: reweighing and fairlearn's grid search.
 
-The search sees the choosing repetitions and nothing else; a variant passes if it passes on every one of them. The
+The search sees the choosing repetitions and nothing else; a variant that is chosen passes on every one of them. The
 best is the one that gives up least: among those within 0.01 of the highest ROC AUC (less is noise) the one that
 changes least, then the highest accuracy. It then goes the way of any other candidate and is judged on the repetition
 that had no part in choosing it.
+
+Fits are what a search costs. So a variant that needs its own is fitted for the first choosing repetition, and for the
+others only if it can win: if it passes there, and ranks better, by more than noise, than the best variant that passes
+and changes less. What is left at that stays on record with the repetitions it was tried on.
 
 This module knows neither a formula nor a limit: it is given a function that measures and one that judges. Not
 guaranteed: that an alternative exists. Where none passes the search says so, with everything it tried.
@@ -15,6 +19,7 @@ guaranteed: that an alternative exists. Where none passes the search says so, wi
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -80,8 +85,9 @@ class Tried:
         label: The variant in words.
         family: ``threshold``, ``features``, ``parameters`` or ``reduction``.
         recipe: What makes it.
-        measurements: Means over the choosing repetitions.
+        measurements: Means over the choosing repetitions that it was tried on.
         failing: Ids of the rules that would stop it, on any of these repetitions.
+        repetitions: How many of them there were; one that cannot win is tried on the first only.
         chosen: Whether it goes on.
     """
 
@@ -90,11 +96,12 @@ class Tried:
     recipe: Recipe
     measurements: tuple[Measurement, ...]
     failing: tuple[str, ...]
+    repetitions: int
     chosen: bool = False
 
     @property
     def passes(self) -> bool:
-        """Whether nothing would stop it on any of the choosing repetitions."""
+        """Whether nothing would stop it on any of the repetitions that it was tried on."""
         return not self.failing
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +114,7 @@ class Tried:
             "measurements": [measurement.to_dict() for measurement in self.measurements],
             "passes": self.passes,
             "failing": list(self.failing),
+            "repetitions": self.repetitions,
             "chosen": self.chosen,
         }
 
@@ -168,10 +176,10 @@ def search(
     reference = trial.evaluate("as it was", "blocked", blocked, own)
     others = [threshold for threshold in space.thresholds if threshold != blocked.threshold]
     tried = [trial.evaluate(f"threshold {t:g}", "threshold", blocked.at(t), own) for t in others]
-    tried += trial.evaluate_all(_untouched(blocked, space), [blocked.threshold, *others])
-    if space.legal_reason and not any(variant.passes for variant in tried):
-        tried += trial.evaluate_all(_reductions(blocked), [blocked.threshold, *others])
-    return Search(tuple(_with_choice(tried)), reference)
+    tried += trial.evaluate_all(_untouched(blocked, space), [blocked.threshold, *others], beside=tried)
+    if space.legal_reason and not any(trial.may_be_chosen(variant) for variant in tried):
+        tried += trial.evaluate_all(_reductions(blocked), [blocked.threshold, *others], beside=tried)
+    return Search(tuple(_with_choice(tried, trial.may_be_chosen)), reference)
 
 
 @dataclass(frozen=True)
@@ -209,21 +217,45 @@ class _Trial:
     judge: Judge
     recorded: Collection[str]
 
-    def evaluate_all(self, variants: Iterator[_Variant], thresholds: Sequence[float]) -> list[Tried]:
-        """Fit variants and evaluate each at every threshold."""
+    def evaluate_all(
+        self, variants: Iterator[_Variant], thresholds: Sequence[float], *, beside: Sequence[Tried]
+    ) -> list[Tried]:
+        """Fit variants and evaluate each at every threshold: those that cannot win on one repetition only.
+
+        Args:
+            variants: What to fit.
+            thresholds: Where each is evaluated.
+            beside: What changes less, and was tried before.
+        """
         fitted = list(variants)
-        found = self.fitter.out_of_fold([variant.recipe for variant in fitted], self.plan, self.plan.choosing)
+        goal = max((_value(simpler, AUC) for simpler in beside if self.may_be_chosen(simpler)), default=-1.0) + NOISE
+        screened = self._evaluated(fitted, thresholds, self.plan.choosing[:1])
+        can_win = [any(one.passes and _value(one, AUC) > goal for one in tried) for tried in screened]
+        again = iter(self._evaluated(list(compress(fitted, can_win)), thresholds, self.plan.choosing))
+        return [one for wins, tried in zip(can_win, screened, strict=True) for one in (next(again) if wins else tried)]
+
+    def may_be_chosen(self, variant: Tried) -> bool:
+        """Whether a variant passes on every choosing repetition."""
+        return variant.passes and variant.repetitions == len(self.plan.choosing)
+
+    def _evaluated(
+        self, variants: Sequence[_Variant], thresholds: Sequence[float], repetitions: range
+    ) -> list[list[Tried]]:
+        found = self.fitter.out_of_fold([variant.recipe for variant in variants], self.plan, repetitions)
         return [
-            self.evaluate(f"{variant.label}, threshold {t:g}", variant.family, variant.recipe.at(t), scores)
-            for variant, scores in zip(fitted, found, strict=True)
-            for t in thresholds
+            [
+                self.evaluate(f"{variant.label}, threshold {t:g}", variant.family, variant.recipe.at(t), scores)
+                for t in thresholds
+            ]
+            for variant, scores in zip(variants, found, strict=True)
         ]
 
     def evaluate(self, label: str, family: str, recipe: Recipe, scores: Mapping[int, Scores]) -> Tried:
-        """Measure and judge one variant on every choosing repetition."""
+        """Measure and judge one variant on the repetitions that it has scores for."""
         by_repetition = [self._measured(found, recipe.threshold) for found in scores.values()]
         stopped = [rule.rule for measured in by_repetition for rule in self.judge(measured).failing()]
-        return Tried(label, family, recipe, _means(by_repetition, self.recorded), tuple(dict.fromkeys(stopped)))
+        means = _means(by_repetition, self.recorded)
+        return Tried(label, family, recipe, means, tuple(dict.fromkeys(stopped)), len(by_repetition))
 
     def _measured(self, found: Scores, threshold: float) -> list[Measurement]:
         labels = self.fitter.data.labels[found.rows]
@@ -244,8 +276,8 @@ def _mean(found: Sequence[Measurement]) -> Measurement:
     return Measurement(first.name, value, first.n, first.slice, method=f"mean of {len(found)}", reason=absent)
 
 
-def _with_choice(tried: Sequence[Tried]) -> Iterator[Tried]:
-    passing = [variant for variant in tried if variant.passes]
+def _with_choice(tried: Sequence[Tried], may_be_chosen: Callable[[Tried], bool]) -> Iterator[Tried]:
+    passing = [variant for variant in tried if may_be_chosen(variant)]
     enough = max((_value(variant, AUC) for variant in passing), default=0.0) - NOISE
     best = max((v for v in passing if _value(v, AUC) >= enough), key=_merit, default=None)  # the first of equals
     for variant in tried:

@@ -118,6 +118,42 @@ def test_of_equals_the_first_tried_is_chosen(find: Callable[..., Search]):
     assert find(0.1, SPACE, measure=blind).chosen.label == "threshold 0.4"
 
 
+def ranked(refitted: float) -> Measures:
+    """Measure every model fair, the blocked one with ROC AUC 0.7 and whatever is fitted anew with another."""
+    known: list[bytes] = []
+
+    def measure(positions, labels, predictions, scores) -> list[Measurement]:
+        if len(known) < 2:  # the blocked candidate itself comes first, on both choosing repetitions
+            known.append(scores.tobytes())
+        auc = 0.7 if scores.tobytes() in known else refitted
+        return [Measurement(AUC, auc, 120), Measurement(PARITY, 0.0, 120)]
+
+    return measure
+
+
+def test_what_ranks_no_better_than_a_simpler_variant_that_passes_is_fitted_once_and_not_chosen(
+    find: Callable[..., Search],
+):
+    found = find(0.1, SPACE, measure=ranked(0.7 + NOISE))
+
+    assert {v.repetitions for v in found.tried if v.family == "threshold"} == {2}
+    assert {v.repetitions for v in found.tried if v.family != "threshold"} == {1}
+    assert found.chosen.family == "threshold"
+
+
+def test_what_ranks_better_by_more_than_noise_is_fitted_for_every_choosing_repetition_and_can_be_chosen(
+    find: Callable[..., Search],
+):
+    found = find(0.1, SPACE, measure=ranked(0.72))
+
+    assert {variant.repetitions for variant in found.tried} == {2}
+    assert found.chosen.family == "features"
+
+
+def test_what_fails_on_the_first_choosing_repetition_is_not_fitted_again(find: Callable[..., Search]):
+    assert {v.repetitions for v in find(-1.0, SPACE).tried if v.family != "threshold"} == {1}
+
+
 def test_a_variant_must_pass_on_every_choosing_repetition(find: Callable[..., Search], rows: TrainingSet):
     calls = []
 
