@@ -65,7 +65,8 @@ class Story:
         """Trigger, watch, sign; whether the model was released."""
         self.teller.say(f"Ken Ito, an engineer without any other role, triggers {DAG}.")
         self.run_id = self.airflow.trigger(DAG, {"reason": REASON})
-        deadline = time.monotonic() + (SECONDS if self.sign == "demo" else 7 * 86400)
+        self.triggered = time.monotonic()
+        deadline = self.triggered + (SECONDS if self.sign == "demo" else 7 * 86400)
         while time.monotonic() < deadline:
             state = self.airflow.run_state(DAG, self.run_id)
             self._tell_news()
@@ -133,7 +134,6 @@ class Story:
             "message": lambda e: self.teller.say(f"  told: {e.data['text']}"),
             "permit": lambda e: self.teller.say(f"The permit is complete (ledger entry {e.seq})."),
             "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion."),
-            "served": lambda e: self.teller.good(f"Served: {MODEL} {e.data.get('version', '')} answers requests."),
             "revert": lambda e: self.teller.bad(f"Moved back: {e.data['reason']}"),
         }.get(entry.kind)
         if telling:
@@ -157,7 +157,8 @@ class Story:
         evidence = [e for e in self.ledger.find(kind="evidence", subject=MODEL) if e.data["run_id"] == self.run_id][-1]
         version = evidence.data["evidence"]["model"]["version"]
         page = f"{self.stack.url('airflow')}/plugin/governance/review/{MODEL}/{version}"
-        self.teller.say(f"Waits for signatures, holding no worker slot: {page}")
+        took = time.monotonic() - self.triggered
+        self.teller.say(f"\nWaits for signatures, {took:.0f} s after the trigger, holding no worker slot: {page}")
         if self.sign == "me":
             self.teller.say("Sign in the browser, as two people in different roles:")
             self.teller.pairs({name: self.stack.login(name) for name in REVIEWERS})

@@ -66,7 +66,7 @@ def _evidence_entry(ledger: Ledger, model: str, version: str | None, attempt: in
 
     if version is None and attempt is None and (serving := champion_entry(ledger, model)):
         return evidence_entry(ledger, model, serving.data["evidence"])
-    for entry in ledger.find(kind="evidence", subject=model, newest_first=True):
+    for entry in ledger.backwards("evidence", model):
         said = entry.data["evidence"]["model"]
         if version in (None, said["version"]) and attempt in (None, said["attempt"]):
             return entry

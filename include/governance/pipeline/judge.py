@@ -47,7 +47,7 @@ def judge_candidate(run: Run, attempt: int) -> Step:
 def judged(run: Run, attempt: int) -> tuple[Entry, Verdict]:
     """Return the evidence entry of an attempt, and its verdict."""
     manifest = candidate_of(run, attempt).data["manifest"]
-    for entry in reversed(run.ledger.find(kind="evidence", subject=run.model)):
+    for entry in run.ledger.backwards("evidence", run.model):
         document = entry.data["evidence"]
         if entry.data["run_id"] == run.run_id and document["artifact"]["manifest"] == manifest:
             return entry, Verdict.from_dict(document["verdict"])

@@ -146,7 +146,7 @@ class Run:
 
     def last(self, kind: str, **where: Any) -> Entry | None:
         """Return the newest entry of this run of a kind whose data agree with ``where``."""
-        for entry in reversed(self.ledger.find(kind=kind, subject=self.model)):
+        for entry in self.ledger.backwards(kind, self.model):
             if entry.data.get("run_id") == self.run_id and all(entry.data.get(k) == v for k, v in where.items()):
                 return entry
         return None
@@ -163,11 +163,11 @@ class Run:
         return entry
 
     def _champion_commit(self) -> str | None:
-        released = self.ledger.find(kind="release", subject=self.model)
-        if not released:
+        released = next(self.ledger.backwards("release", self.model), None)
+        if released is None:
             return None
-        evidence = self.ledger.find(kind="evidence", subject=self.model)
-        champion = next((e for e in evidence if e.data["digest"] == released[-1].data["evidence"]), None)
+        evidence = self.ledger.backwards("evidence", self.model)
+        champion = next((e for e in evidence if e.data["digest"] == released.data["evidence"]), None)
         return champion.data["evidence"]["code"]["commit"] if champion else None
 
 

@@ -53,7 +53,7 @@ def evidence_entry(ledger: Ledger, model: str, digest: str) -> Entry:
     Raises:
         NotPermittedError: There is none.
     """
-    for entry in ledger.find(kind="evidence", subject=model, newest_first=True):
+    for entry in ledger.backwards("evidence", model):
         if entry.data["digest"] == digest:
             return entry
     raise NotPermittedError(

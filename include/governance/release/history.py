@@ -133,7 +133,7 @@ def _which(ledger: Ledger, model: str, version: str | None) -> tuple[int, str]:
         if entry is None:
             raise NotPermittedError(f"Expected a released version of {model}, found none. Run govern_{model}.")
         return int(entry.data["registry_version"]), str(entry.data["evidence"])
-    for entry in ledger.find(kind="permit", subject=model, newest_first=True):
+    for entry in ledger.backwards("permit", model):
         issued = entry.data["permit"]
         if issued["version"] == version:
             return int(issued["registry_version"]), str(issued["evidence"])

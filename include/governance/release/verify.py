@@ -157,7 +157,7 @@ def _expect_digest(evidence: Entry) -> None:
 def _expect_no_reject(ledger: Ledger, evidence: Entry, permit: Entry) -> None:
     """One reject ends it, whoever it was from and whether or not it counted: the ledger alone decides the order."""
     digest = evidence.data["digest"]
-    for entry in ledger.find(kind="decision", subject=evidence.subject):
+    for entry in ledger.find("decision", evidence.subject, evidence.seq):
         decision = entry.data["decision"]
         if decision["evidence"] == digest and decision["answer"] == "reject":
             raise NotPermittedError(
@@ -174,7 +174,7 @@ def _expect_no_reject(ledger: Ledger, evidence: Entry, permit: Entry) -> None:
 
 def _verified_snapshot(ledger: Ledger, candidate: Candidate) -> Snapshot:
     digest = candidate.document["data"]["snapshot"]
-    for entry in ledger.find(kind="snapshot", subject=candidate.evidence.subject, newest_first=True):
+    for entry in ledger.backwards("snapshot", candidate.evidence.subject):
         if entry.data["snapshot"]["digest"] == digest:
             found = Snapshot.from_dict(entry.data["snapshot"])
             snapshots.verify(found)

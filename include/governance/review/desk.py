@@ -3,7 +3,7 @@
 Runs in the API server only: it holds the review key. Everything it says is folded from the ledger, each time anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -142,7 +142,10 @@ class ReviewDesk:
         """Return what waits, soonest first; ``run_actors`` by run id where the caller knows them."""
         people = self.people()
         person = people.by_login(login)
-        pending = sorted((one for one in self.latest() if one.status == "pending"), key=lambda one: one.expires_at)
+        now = datetime.now(UTC)
+        open_ = (one for one in self._last_attempts() if datetime.fromisoformat(one.data["expires_at"]) > now)
+        requests = (self._request(one) for one in open_)
+        pending = sorted((one for one in requests if one.status == "pending"), key=lambda one: one.expires_at)
         mine = [one for one in pending if self.standing(one, login, (run_actors or {}).get(one.run_id, {})).may_sign]
         return Inbox(
             person_name=person.name if person else login,
@@ -154,10 +157,7 @@ class ReviewDesk:
 
     def latest(self, model: str | None = None) -> list[Request]:
         """Return the last attempt of each version, newest first."""
-        found: dict[tuple[str, str], Entry] = {}
-        for entry in self.ledger.find(kind="evidence", subject=model):
-            found[entry.subject, entry.data["evidence"]["model"]["version"]] = entry
-        return [self._request(entry) for entry in sorted(found.values(), key=lambda entry: -entry.seq)]
+        return [self._request(entry) for entry in self._last_attempts(model)]
 
     def request(self, model: str, version: str, attempt: int | None = None) -> Request:
         """Return one request.
@@ -165,15 +165,11 @@ class ReviewDesk:
         Raises:
             InputError: There is no evidence of that version.
         """
-        entries = [
-            entry
-            for entry in self.ledger.find(kind="evidence", subject=model)
-            if entry.data["evidence"]["model"]["version"] == version
-            and attempt in (None, entry.data["evidence"]["model"]["attempt"])
-        ]
-        if not entries:
-            raise InputError(f"Expected evidence of {model} {version} in the ledger, found none. Run govern_{model}.")
-        return self._request(entries[-1])
+        for entry in self.ledger.backwards("evidence", model):
+            said = entry.data["evidence"]["model"]
+            if said["version"] == version and attempt in (None, said["attempt"]):
+                return self._request(entry)
+        raise InputError(f"Expected evidence of {model} {version} in the ledger, found none. Run govern_{model}.")
 
     def standing(self, request: Request, login: str, run_actors: RunActors) -> Standing:
         """Say whether a person may decide, in which role, and why not."""
@@ -311,8 +307,8 @@ class ReviewDesk:
         document, data = entry.data["evidence"], entry.data
         policy, people = self._policy(entry.subject), self.people()
         decisions = self._decisions(data["digest"], document, policy, people)
-        mine = [one for one in self._after(entry) if one.data.get("evidence") == data["digest"]]
-        released = next((one.at for one in mine if one.kind == "release"), None)
+        releases = self.ledger.find("release", entry.subject, entry.seq)
+        released = next((one.at for one in releases if one.data["evidence"] == data["digest"]), None)
         replaced = document["replaces"] if with_blocked else None
         return Request(
             model=entry.subject,
@@ -335,7 +331,7 @@ class ReviewDesk:
             blocked=self._by_digest(entry.subject, replaced["evidence"]) if replaced else None,
             outdated=self._outdated(document, policy, people),
             released_at=released,
-            ledger_range=self._range(entry.subject, data["run_id"]),
+            ledger_range=self._range(entry),
         )
 
     def _status(
@@ -389,7 +385,7 @@ class ReviewDesk:
         issued = self._permit(digest)
         if issued:
             return [SignedDecision.from_dict(one) for one in issued["decisions"]]
-        entries = self.ledger.find(kind="decision", subject=document["model"]["name"])
+        entries = self.ledger.find("decision", document["model"]["name"])
         signed = [SignedDecision.from_dict(entry.data) for entry in entries]
         return approvals.valid_decisions(signed, digest, document, policy, people, self.keys)
 
@@ -402,22 +398,29 @@ class ReviewDesk:
         return issued
 
     def _by_digest(self, model: str, digest: str) -> Request | None:
-        entries = self.ledger.find(kind="evidence", subject=model)
-        found = next((entry for entry in entries if entry.data["digest"] == digest), None)
+        found = next((one for one in self.ledger.backwards("evidence", model) if one.data["digest"] == digest), None)
         return self._request(found, with_blocked=False) if found else None
 
-    def _after(self, entry: Entry) -> list[Entry]:
-        return self.ledger.find(subject=entry.subject, after=entry.seq)
+    def _last_attempts(self, model: str | None = None) -> Iterator[Entry]:
+        """Yield the last evidence of each version, newest first."""
+        seen: set[tuple[str, str]] = set()
+        for entry in self.ledger.backwards("evidence", model):
+            version = (entry.subject, entry.data["evidence"]["model"]["version"])
+            if version not in seen:
+                seen.add(version)
+                yield entry
 
-    def _range(self, model: str, run_id: str) -> tuple[int, int]:
-        entries = self.ledger.find(subject=model)
-        run = next((one for one in entries if one.kind == "run" and one.data["run_id"] == run_id), entries[0])
-        return run.seq, entries[-1].seq
+    def _range(self, evidence: Entry) -> tuple[int, int]:
+        """Return the first and the last entry that concern a run, as far as they can be told."""
+        run = self.ledger.get(f"run:{evidence.subject}:{evidence.data['run_id']}")
+        last = self.ledger.find(subject=evidence.subject, newest_first=True, limit=1)
+        return run.seq if run else evidence.seq, last[0].seq
 
     def _row(self, name: str) -> ModelRow:
         try:
             spec = find_spec(self.settings, name)
-            requests = self.latest(name)
+            last = next(self._last_attempts(name), None)
+            request = self._request(last) if last else None
         except GovernanceError as error:
             return ModelRow(name, name, "–", "–", None, None, None, fault=str(error))
         released = [entry for entry in self.ledger.find(kind="release", subject=name) if not entry.data.get("reverted")]
@@ -430,7 +433,7 @@ class ReviewDesk:
             spec.owner.team,
             champion["version"] if champion else None,
             until,
-            requests[0] if requests else None,
+            request,
         )
 
     def _policy(self, model: str) -> Policy:

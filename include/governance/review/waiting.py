@@ -37,13 +37,13 @@ def evidence_to_sign(ledger: Ledger, model: str, run_id: str) -> Entry:
         InputError: Nothing was judged in this run yet.
         RefusedError: The last attempt is blocked: there is nothing to sign.
     """
-    mine = [e for e in ledger.find(kind="evidence", subject=model) if e.data["run_id"] == run_id]
-    if not mine:
+    entry = next((e for e in ledger.backwards("evidence", model) if e.data["run_id"] == run_id), None)
+    if entry is None:
         raise InputError(f"Expected evidence of run {run_id}, found none: clear the judge task.")
-    failing = [rule["rule"] for rule in mine[-1].data["evidence"]["verdict"]["rules"] if rule["stops"]]
+    failing = [rule["rule"] for rule in entry.data["evidence"]["verdict"]["rules"] if rule["stops"]]
     if failing:
         raise RefusedError(f"Nothing to sign: the last attempt is blocked by {', '.join(failing)}.")
-    return mine[-1]
+    return entry
 
 
 def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) -> Answer:
@@ -82,7 +82,7 @@ def _decisions(
     settings: Settings, ledger: Ledger, entry: Entry, policy: Policy, people: People
 ) -> list[SignedDecision]:
     keys = PublicKeys.from_folder(settings.public_keys)
-    signed = [SignedDecision.from_dict(one.data) for one in ledger.find(kind="decision", subject=entry.subject)]
+    signed = [SignedDecision.from_dict(one.data) for one in ledger.find("decision", entry.subject, entry.seq)]
     return approvals.valid_decisions(signed, entry.data["digest"], entry.data["evidence"], policy, people, keys)
 
 

@@ -8,9 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from governance.ledger.log import Ledger
+
+
+@cache
+def _ledger(url: str) -> Ledger:
+    """Return the ledger that all triggers of this process share: its connections, and the rows that it has checked."""
+    from governance.ledger.log import Ledger
+
+    return Ledger(url)
 
 
 class ApprovalTrigger(BaseTrigger):
@@ -48,13 +60,12 @@ class ApprovalTrigger(BaseTrigger):
 
     def _ask(self) -> dict[str, Any] | None:
         from governance.errors import GovernanceError, UnavailableError
-        from governance.ledger.log import Ledger
         from governance.review.waiting import answer_of_role, evidence_to_sign
         from governance.settings import load_settings
 
         settings = load_settings()
         try:
-            ledger = Ledger(settings.require("ledger_url"))
+            ledger = _ledger(settings.require("ledger_url"))
             answer = answer_of_role(settings, ledger, evidence_to_sign(ledger, self.model, self.run_id), self.role)
         except UnavailableError as error:
             self.log.warning("%s", error)

@@ -74,8 +74,8 @@ def _searched_after(desk: ReviewDesk, shown: Candidate) -> dict[str, Any] | None
     """Return the search for an alternative that followed a blocked attempt."""
     if shown.status != "blocked":
         return None
-    entries = desk.ledger.find(kind="alternatives", subject=shown.model)
-    mine = (entry.data for entry in reversed(entries) if entry.data.get("run_id") == shown.run_id)
+    entries = desk.ledger.backwards("alternatives", shown.model)
+    mine = (entry.data for entry in entries if entry.data.get("run_id") == shown.run_id)
     return next((data for data in mine if data.get("attempt") == shown.attempt), None)
 
 

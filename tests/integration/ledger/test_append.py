@@ -11,7 +11,7 @@ from ledger_database import body_of
 
 from governance.errors import InputError, RefusedError, TamperedError, UnavailableError
 from governance.ledger.hashes import BEFORE_THE_FIRST, chain_of, leaf_of
-from governance.ledger.log import Ledger, install
+from governance.ledger.log import PAGE, Ledger, install
 from governance.ledger.verify import verify
 
 pytestmark = pytest.mark.integration
@@ -61,6 +61,32 @@ def test_entries_are_found_by_kind_subject_number_and_order(database):
     assert numbers(subject="loan", after=1) == [3, 4]
     assert numbers(newest_first=True, limit=2) == [4, 3]
     assert numbers(kind="decision") == []
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 2 * PAGE + 3])
+def test_entries_are_read_backwards_page_by_page_each_once(database, count):
+    ledger = database.ledger()
+    for number in range(count):
+        ledger.append("run", "loan", {}, actor="p-1", key=f"run:{number}")
+        ledger.append("run", "card", {}, actor="p-1", key=f"run:card:{number}")
+
+    keys = [entry.key for entry in ledger.backwards("run", "loan")]
+
+    assert keys == [f"run:{number}" for number in reversed(range(count))]
+    assert len(list(ledger.backwards("run"))) == 2 * count
+
+
+def test_a_row_that_is_changed_after_it_was_read_is_found_at_the_next_reading(database):
+    ledger = database.ledger()
+    ledger.append("run", "loan", {"reason": "first"}, actor="p-1", key="run:1")
+    assert [entry.data for entry in ledger.find()] == [{"reason": "first"}]
+
+    database.tamper(
+        "UPDATE ledger.entry SET body = convert_to(replace(convert_from(body, 'UTF8'), 'first', 'other'), 'UTF8')"
+    )
+
+    with pytest.raises(TamperedError, match="Entry 1"):
+        ledger.find()
 
 
 def test_the_same_key_returns_the_recorded_entry_and_writes_nothing(database):

@@ -1,6 +1,7 @@
 """A ledger in memory and a login without Airflow's database, so that the pages are tested with the real desk."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +74,9 @@ class LedgerInMemory:
             if kind in (None, entry.kind) and subject in (None, entry.subject) and entry.seq > after
         ]
         return (found[::-1] if newest_first else found)[:limit]
+
+    def backwards(self, kind: str, subject: str | None = None) -> Iterator[Entry]:
+        yield from self.find(kind, subject, newest_first=True)
 
     def keep(self, text: str) -> dict[str, str]:
         self._answer()
