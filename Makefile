@@ -12,7 +12,7 @@ help:  ## list every target
 setup:  ## make .venv with the locked requirements (PYTHON=... names an interpreter)
 	@PYTHON="$(PYTHON)" sh stack/setup.sh
 
-setup-dev:
+setup-dev:  ## the same, with what tests and `make lint` need
 	@PYTHON="$(PYTHON)" sh stack/setup.sh dev
 
 demo: setup  ## the whole story on the loan model; SIGN=me leaves signing to you, in the browser

@@ -11,7 +11,7 @@ from pathlib import Path
 from stack import health
 from stack.errors import StackError
 from stack.services import services
-from stack.supervisor import ROOT, Stack
+from stack.supervisor import ROOT, Stack, interruptible
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,11 +65,13 @@ def demo(stack: Stack, options: argparse.Namespace) -> int:
     from stack import story
 
     was_up = not stack.up()
+    stays = was_up or sys.stdout.isatty()
     try:
-        code = int(story.tell(stack, sign=options.sign))
-        if sys.stdout.isatty() and not was_up:
-            _stay(stack)
-        return code
+        with interruptible():
+            code = int(story.tell(stack, sign=options.sign, stays=stays))
+            if stays and not was_up:
+                _stay(stack)
+            return code
     finally:
         if not was_up:
             stack.stop()

@@ -1,6 +1,6 @@
 """The one source of what runs: commands, environments, ports and identities of every service.
 
-:func:`services` is read by the supervisor, and by the test that holds the compose file to it.
+:func:`services` is read by the supervisor.
 
 Identities. *pipeline* (scheduler and so every task): may append to the ledger and sign model files. *review* (the
 API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *client*: what a

@@ -29,22 +29,25 @@ POLL_SECONDS = 0.5
 Json = dict[str, Any]
 
 
-def tell(stack: Stack, *, sign: str = "demo") -> int:
-    """Tell the story; 0 if the model was released, 1 if not.
+def tell(stack: Stack, *, sign: str = "demo", stays: bool = True) -> int:
+    """Tell the story; 0 if the model was released and answers, 1 if not.
 
     Args:
         stack: The running stack.
         sign: ``demo`` lets the demo's reviewers sign, ``me`` waits for a person in the browser.
+        stays: Whether everything runs on afterwards, so that there is somewhere to look.
     """
     teller = Teller()
     story = Story(stack, teller, sign)
     teller.title("The loan model, from raw data to production")
     released = story.run()
     teller.rest()
-    if released:
-        story.predict()
-    story.where_to_look()
-    return 0 if released else 1
+    answers = released and story.predict()
+    if stays:
+        story.where_to_look()
+    else:
+        teller.say("\nEverything is stopped again; what it made is kept. `make up` starts it, and says where to look.")
+    return 0 if answers else 1
 
 
 class Story:
@@ -77,13 +80,14 @@ class Story:
         self.teller.say(f"The run took longer than {SECONDS} s: see it in Airflow.")
         return False
 
-    def predict(self) -> None:
-        """Send one application to the scoring service and show the answer."""
+    def predict(self) -> bool:
+        """Send one application to the scoring service and show the answer; whether it was a prediction."""
         frame = _one_application()
         answer = httpx.post(f"{self.stack.url('serving')}/invocations", json=frame, timeout=30)
         self.teller.title("One prediction")
         self.teller.say(f"POST {self.stack.url('serving')}/invocations")
         self.teller.say(answer.text)
+        return answer.is_success
 
     def where_to_look(self) -> None:
         """List addresses and logins."""
@@ -133,7 +137,7 @@ class Story:
             "decision": self._tell_decision,
             "message": lambda e: self.teller.say(f"  told: {e.data['text']}"),
             "permit": lambda e: self.teller.say(f"The permit is complete (ledger entry {e.seq})."),
-            "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion."),
+            "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion, and serves."),
             "revert": lambda e: self.teller.bad(f"Moved back: {e.data['reason']}"),
         }.get(entry.kind)
         if telling:

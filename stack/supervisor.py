@@ -117,7 +117,7 @@ class Stack:
                 self._write_client_file()
                 return False
             try:
-                with _interruptible():
+                with interruptible():
                     self._start(self._missing())
             except BaseException:
                 self.report("Stopping what was started.")
@@ -353,8 +353,8 @@ class Stack:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Treat a request to end like Ctrl-C, so that a half-started stack is stopped again."""
+def interruptible() -> Iterator[None]:
+    """Treat a request to end like Ctrl-C, so that what was started is stopped again."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

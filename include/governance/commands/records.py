@@ -62,7 +62,7 @@ def _over(entry: Entry, digest: str) -> bool:
 
 
 def _evidence_entry(ledger: Ledger, model: str, version: str | None, attempt: int | None) -> Entry:
-    from governance.release.entries import champion_entry, evidence_entry
+    from governance.review.entries import champion_entry, evidence_entry
 
     if version is None and attempt is None and (serving := champion_entry(ledger, model)):
         return evidence_entry(ledger, model, serving.data["evidence"])

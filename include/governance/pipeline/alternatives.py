@@ -12,7 +12,7 @@ from governance.pipeline.ingest import snapshot_of
 from governance.pipeline.judge import judged, may_search
 from governance.pipeline.measure import Material
 from governance.pipeline.run import Message, Run, Step
-from governance.pipeline.train import candidate_of, make, register, summary_of, workshop
+from governance.pipeline.train import candidate_of, make, summary_of, workshop
 from governance.policy import Slices, judge
 from governance.records import Lineage, Measurement, Verdict
 from governance.training.alternatives import Search, Space, search
@@ -51,7 +51,7 @@ def _search_and_make(run: Run, key: str) -> tuple[Entry, Entry | None]:
         # Only now, for the search must not see it.
         fitter.remember(_blocked(material), _scores(material, [JUDGING]))
         made_by = run.key("candidate", attempt=2, alternatives=entry.leaf, recipe=recipe.to_dict())
-        return entry, register(run, make(run, fitter, plan, recipe), attempt=2, key=made_by)
+        return entry, make(run, fitter, plan, recipe, attempt=2, key=made_by)
 
 
 def _search(run: Run, material: Material, fitter: Fitter, plan: Plan) -> Search:

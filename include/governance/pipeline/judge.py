@@ -106,15 +106,26 @@ def _compose(run: Run, attempt: int, candidate: Entry) -> tuple[Json, Verdict]:
                 "failed": len(validation.data["breaches"]),
             },
         },
-        training={**candidate.data["training"], "attempts": attempt},
+        training={**candidate.data["training"], "attempts": _judged_on_the_same_rows(run, frozen.digest) + 1},
         artifact=candidate.data["artifact"],
-        request={"reason": run.request.reason, "bump": run.request.bump, "parameters": run.request.parameters},
+        request={
+            "reason": run.request.reason,
+            "bump": run.request.bump,
+            "parameters": run.request.parameters,
+            "source": run.request.source,
+        },
         started_by=run.request.started_by,
         alternatives=_alternatives(run, attempt),
         replaces=_replaced(run, attempt),
     )
     whole: list[Measurement] = [*measured, *provenance(run.code, run.people)]
     return evidence.compose(facts, run.spec, run.policy, run.people, run.code, whole)
+
+
+def _judged_on_the_same_rows(run: Run, snapshot: str) -> int:
+    """Return how many candidates of the model, in whatever run, were judged on these rows before: each had a chance."""
+    earlier = run.ledger.backwards("evidence", run.model)
+    return sum(entry.data["evidence"]["data"]["snapshot"] == snapshot for entry in earlier)
 
 
 def _alternatives(run: Run, attempt: int) -> Json | None:
@@ -143,6 +154,8 @@ def _entry(run: Run, document: Json, digest: str, candidate: Entry) -> Json:
 
 
 def _publish(run: Run, candidate: Entry, entry: Entry, verdict: Verdict) -> None:
+    measured = [Measurement.from_dict(one) for one in entry.data["evidence"]["measurements"]]
+    tracking.log_measurements(run.settings.require("mlflow_url"), candidate.data["mlflow_run"], measured)
     tracking.publish_evidence(
         run.settings.require("mlflow_url"),
         model=run.model,

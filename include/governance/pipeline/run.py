@@ -14,6 +14,7 @@ from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
 from governance.records import Lineage
+from governance.review import entries
 from governance.settings import Settings
 
 Json = dict[str, Any]
@@ -108,7 +109,8 @@ class Run:
     @property
     def seed(self) -> int:
         """The seed: the request's, else the spec's."""
-        return int(self.request.parameters.get("seed", self.spec.training.seed))
+        seed: int = self.request.parameters.get("seed", self.spec.training.seed)
+        return seed
 
     @property
     def source(self) -> str:
@@ -163,12 +165,12 @@ class Run:
         return entry
 
     def _champion_commit(self) -> str | None:
-        released = next(self.ledger.backwards("release", self.model), None)
-        if released is None:
+        champion = entries.champion_entry(self.ledger, self.model)
+        if champion is None:
             return None
-        evidence = self.ledger.backwards("evidence", self.model)
-        champion = next((e for e in evidence if e.data["digest"] == released.data["evidence"]), None)
-        return champion.data["evidence"]["code"]["commit"] if champion else None
+        evidence = entries.evidence_entry(self.ledger, self.model, champion.data["evidence"])
+        commit: str | None = evidence.data["evidence"]["code"]["commit"]
+        return commit
 
 
 def open_run(
@@ -221,6 +223,9 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
         raise InputError(f"Expected bump to be one of {', '.join(BUMPS)}, found {bump!r}.")
     if not isinstance(parameters, dict) or not all(re.fullmatch(r"[a-z_][a-z0-9_]*", str(name)) for name in parameters):
         raise InputError(f"Expected parameters as an object of names and values, found {parameters!r}.")
+    seed = parameters.get("seed", 0)
+    if type(seed) is not int or seed < 0:
+        raise InputError(f"Expected the parameter seed to be a whole number from 0, found {seed!r}.")
     if not started_by:
         raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
     return Request(reason, dict(parameters), asked.get("source") or None, bump, people.identity(started_by))

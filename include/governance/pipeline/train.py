@@ -40,7 +40,7 @@ def train(run: Run) -> Step:
     entry = run.ledger.get(key)
     if entry is None:
         with workshop(run, frozen) as (fitter, plan):
-            entry = register(run, make(run, fitter, plan, recipe), attempt=1, key=key)
+            entry = make(run, fitter, plan, recipe, attempt=1, key=key)
     return Step(summary_of(entry), lineage_of(run, frozen, entry))
 
 
@@ -65,14 +65,19 @@ def _rows(run: Run, frozen: "Snapshot") -> TrainingSet:
     return TrainingSet(data[list(run.spec.features)], data[target.column], target.favourable, first)
 
 
-def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe) -> Candidate:
-    """Evaluate a recipe on every repetition, fit the final model, and sign its files, in the run's working folder."""
+def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe, *, attempt: int, key: str) -> Entry:
+    """Evaluate a recipe on every repetition, fit the final model, sign its files, and register it.
+
+    The working folder holds a prediction of every row, so nothing of it is left.
+    """
     signer = Signer.from_file(Path(run.settings.require("artifact_key")), "artifact")
-    folder = Path(tempfile.mkdtemp(prefix=f"{run.model}-")) / "candidate"
-    return train_candidate(fitter, recipe, plan, _description(run, fitter), folder, signer=signer)
+    with tempfile.TemporaryDirectory(prefix=f"{run.model}-") as folder:
+        place, described = Path(folder) / "candidate", _description(run, fitter)
+        candidate = train_candidate(fitter, recipe, plan, described, place, signer=signer)
+        return _register(run, candidate, attempt, key)
 
 
-def register(run: Run, candidate: Candidate, *, attempt: int, key: str) -> Entry:
+def _register(run: Run, candidate: Candidate, attempt: int, key: str) -> Entry:
     """Log a candidate to MLflow, register its version, and record both in the ledger."""
     out_of_fold = (candidate.folder / OUT_OF_FOLD).read_bytes()
     registered = tracking.log_candidate(

@@ -16,8 +16,7 @@ from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Ledger
 from governance.policy import digest_of_files, load_policy
-from governance.release import entries
-from governance.review import approvals, permit
+from governance.review import approvals, entries, permit
 from governance.review.permit import Bundle, Permit
 from governance.settings import Settings
 

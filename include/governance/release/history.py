@@ -16,10 +16,11 @@ from governance.catalog import People, find_spec
 from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Ledger
-from governance.release import bundle, entries
-from governance.release.entries import Term
+from governance.release import bundle
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER, Registry
+from governance.review import entries
+from governance.review.entries import Term
 from governance.settings import Settings
 
 Json = dict[str, Any]

@@ -19,10 +19,10 @@ from typing import Any
 from governance.data import snapshots
 from governance.errors import RefusedError
 from governance.ledger.log import Entry, Ledger
-from governance.release import entries
 from governance.release.registry import PERMIT_FOLDER, Registry
 from governance.release.scoring import ScoringService
 from governance.release.verify import Candidate, Verified, candidate_to_release, expect_same_files, verify_release
+from governance.review import entries
 from governance.review.waiting import evidence_to_sign
 from governance.settings import Settings
 

@@ -20,10 +20,11 @@ from governance.errors import NotPermittedError, RefusedError, TamperedError
 from governance.keys import PublicKeys
 from governance.ledger import verify as ledger_verify
 from governance.ledger.log import Entry, Ledger
-from governance.release import bundle, changes, entries
+from governance.release import bundle, changes
 from governance.release.bundle import PermitFiles
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER
+from governance.review import entries
 from governance.settings import Settings
 from governance.training.tracking import EVIDENCE_FILE
 

@@ -180,7 +180,7 @@ def _about(evidence: Json) -> list[Fact]:
         Fact("Contract", f"{words.plural(contract['expectations'], 'expectation')}, {failed}"),
         Fact("Features", _features(evidence)),
         Fact("Protected", f"{words.listed(protected)}: never features, kept apart, measured against"),
-        Fact("Trained with", _parameters(training)),
+        Fact("Trained with", words.parameters(training)),
         Fact("Decides in favour", f"from a score of {training['threshold']:g}"),
         Fact("Estimates", _estimates(evaluation, training.get("attempts", 1))),
     ]
@@ -191,12 +191,6 @@ def _features(evidence: Json) -> str:
     features, dropped = evidence["spec"].get("features", {}), evidence["training"].get("dropped") or []
     left = f"{len(features) - len(dropped)} columns" if features else ""
     return f"{left}, without {words.listed(dropped)}" if dropped else left
-
-
-def _parameters(training: Json) -> str:
-    parameters = [f"{name} {value}" for name, value in training["parameters"].items()]
-    reduction = training.get("reduction")
-    return ", ".join([*parameters, f"seed {training['seed']}", *([f"{reduction} by group"] if reduction else [])])
 
 
 def _estimates(evaluation: Json, attempts: int) -> str:

@@ -32,6 +32,21 @@ _HINTS = {
 # --- numbers -------------------------------------------------------------------------------------------------------
 
 
+def parameters(training: Json) -> str:
+    """Return what a model was trained with: parameters, seed, and whether a protected attribute took part."""
+    named = [f"{name} {value}" for name, value in training["parameters"].items()]
+    reduction = training.get("reduction")
+    return ", ".join([*named, f"seed {training['seed']}", *([f"{reduction} by group"] if reduction else [])])
+
+
+def unusual(request: Json) -> str:
+    """Return what the person who started the run changed from the reviewed spec; empty where nothing."""
+    source, changed = request.get("source"), request.get("parameters") or {}
+    parts = [f"data from {source}"] if source else []
+    parts += [f"{name} {value}" for name, value in changed.items()]
+    return listed(parts)
+
+
 def number(measure: str, value: float | None) -> str:
     """Return an estimate as people read it: metrics with 3 decimals, milliseconds with 1, counts with none."""
     if value is None:

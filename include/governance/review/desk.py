@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from governance.catalog import People, find_spec, model_folders, people_of
+from governance.code import code_state
 from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, permit
+from governance.review import approvals, entries, permit
 from governance.review.approvals import Refusal, SignedDecision
 from governance.settings import Settings
 
@@ -222,17 +223,22 @@ class ReviewDesk:
         Raises:
             InputError: A point is not confirmed, a comment is missing.
             MayNotSignError: The person may not, with the rule and the fact.
-            RefusedError: The evidence is another than the one on the screen, or nothing is open any more.
-            UnavailableError: The ledger does not answer; nothing was recorded.
+            RefusedError: The evidence is another than the one on the screen, nothing is open any more, or the
+                signature that completes the quorum finds another one void.
+            UnavailableError: The ledger does not answer; the same decision again is safe, and goes on where it ended.
         """
         if self.signer is None:
             raise GovernanceError("This process has no review key: decisions are taken in Airflow's API server only.")
         request = self.request(model, version)
         self._still_open(request, evidence)
+        people = self.people()
+        actors = self._by_id(people, run_actors or {})
+        if self._is_unfinished(request, login, answer):
+            return self._complete_permit(model, version, actors)
         standing = self.standing(request, login, run_actors or {})
         as_role = self._role(request, standing, role)
+        self._expect_no_author(request, standing)
         _complete(answer, confirmed, comment, request.checklist)
-        people = self.people()
         decision = self._decision(request, standing, as_role, answer, confirmed, comment)
         entry = self.ledger.append(
             "decision",
@@ -243,7 +249,38 @@ class ReviewDesk:
         )
         if not entry.created:
             raise MayNotSignError("You have decided already: nobody decides twice.")
-        return self._complete_permit(model, version, self._by_id(people, run_actors or {}))
+        return self._complete_permit(model, version, actors)
+
+    def _is_unfinished(self, request: Request, login: str, answer: str) -> bool:
+        """Whether this person has approved, everybody has signed, and the permit could not be written then."""
+        person = self.people().by_login(login)
+        signed = person is not None and any(one.person == person.id for one in request.decisions)
+        return signed and answer == "approve" and all(role.complete for role in request.roles)
+
+    def _expect_no_author(self, request: Request, standing: Standing) -> None:
+        """Ask the history of this process's own checkout who wrote the code: the evidence is the worker's word.
+
+        Raises:
+            MayNotSignError: The person is an author of a change since the champion.
+            RefusedError: There is no history to answer from, and the policy blocks on that.
+        """
+        spec, policy = find_spec(self.settings, request.model), self._policy(request.model)
+        champion = entries.champion_entry(self.ledger, request.model)
+        since = None
+        if champion is not None:
+            since = entries.evidence_entry(self.ledger, request.model, champion.data["evidence"]).data["evidence"]
+        state = code_state(self.settings, spec, since=since["code"]["commit"] if since else None)
+        if not state.history and policy.unknown_authors == "block":
+            raise RefusedError(
+                "Not signed: the checkout of this API server has no history, so nobody can tell who wrote the code. "
+                "Give it a full clone, or the authorship file of its image (python -m governance.code)."
+            )
+        authors = {person.id for one in state.authors if (person := self.people().by_email(one.email))}
+        if standing.person in authors:
+            raise MayNotSignError(
+                "You changed this model's folder, policy or roles: you may not sign it. The history of the checkout "
+                "says so."
+            )
 
     def _decision(
         self, request: Request, standing: Standing, role: str, answer: str, confirmed: Sequence[str], comment: str
@@ -272,9 +309,16 @@ class ReviewDesk:
         request = self.request(model, version)
         policy, people = self._policy(model), self.people()
         decisions = self._decisions(request.digest, request.evidence, policy, people)
-        signed_by_actor = [one for one in decisions if one.decision["person"] in actors]
-        if approvals.status_of(decisions, policy) != "approved" or signed_by_actor or self.signer is None:
+        if approvals.status_of(decisions, policy) != "approved" or self.signer is None:
             return request
+        void = [one.decision for one in decisions if one.decision["person"] in actors]
+        if void:
+            done = " and ".join(actors[void[0]["person"]])
+            raise RefusedError(
+                f"Your signature is recorded, but there is no permit: {people.name(void[0]['person'])}, who signed as "
+                f"{people.role_title(void[0]['role'])}, {done} this run, so that signature is void. "
+                f"Run govern_{model} again."
+            )
         issued = permit.issue(request.evidence, decisions, actors, policy, people, self.signer, datetime.now(UTC))
         last = decisions[-1].decision["person"]
         self.ledger.append("permit", model, issued, actor=last, key=f"permit:{request.digest}")
@@ -297,6 +341,8 @@ class ReviewDesk:
             raise MayNotSignError(f"{first.sentence} {first.detail}".strip())
         if not standing.roles_open:
             raise MayNotSignError("Your role has signed already: nothing is missing from it.")
+        if role is None and len(standing.roles_open) > 1:
+            raise InputError(f"Say in which role you sign: {', '.join(standing.roles_open)}.")
         if role is None:
             return standing.roles_open[0]
         if role not in standing.roles_open:
@@ -448,6 +494,9 @@ def _complete(answer: str, confirmed: Sequence[str], comment: str, checklist: Se
         raise InputError(f"Expected approve or reject, found {answer!r}.")
     if answer == "reject" and not comment.strip():
         raise InputError("A reject needs a comment: the developers read it.")
+    strange = [point for point in confirmed if point not in checklist]
+    if strange:
+        raise InputError(f"Expected points of the checklist to be confirmed, found another: {strange[0][:100]!r}.")
     left = [point for point in checklist if point not in confirmed]
     if answer == "approve" and left:
         raise InputError(f"Confirm {len(left)} more point{'s' if len(left) > 1 else ''} to approve: {left[0]}")

@@ -32,9 +32,9 @@ class Facts:
         environment: What a permit would be for.
         lock: Digest of the environment's lock, Python version and number of packages.
         data: Source, snapshot digest, rows, columns, contract.
-        training: Parameters, seed, threshold, evaluation, attempts on the same rows.
+        training: Parameters, seed, threshold, evaluation, attempts on the same rows in this and earlier runs.
         artifact: Manifest digest, files, trusted types.
-        request: Reason and version bump.
+        request: Reason and version bump, and what differs from the spec: parameters, source of the data.
         started_by: Pseudonymous id of who triggered the run.
         alternatives: What was searched, or nothing.
         replaces: The blocked attempt before this one, or nothing.

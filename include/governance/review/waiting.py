@@ -63,19 +63,31 @@ def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) 
     if reject:
         by, title = people.name(reject["person"]), people.role_title(reject["role"])
         return Answer("denied", f"{by} ({title}) rejected evidence {digest[:16]}: {_comment(ledger, reject)}")
-    if role not in approvals.missing_roles(decisions, policy):
+    missing = approvals.missing_roles(decisions, policy)
+    if not missing and ledger.get(f"permit:{digest}") is None and not _is_late(entry):
+        sentence = "All have signed, but there is no permit: one of them approves once more, or reads why not."
+        return Answer("pending", sentence)
+    if role not in missing:
         names = [people.name(o.decision["person"]) for o in decisions if o.decision["role"] == role]
         return Answer("approved", f"{' and '.join(names)} signed evidence {digest[:16]} as {people.role_title(role)}.")
     return _still_waiting(entry, role, people)
 
 
 def _still_waiting(entry: Entry, role: str, people: People) -> Answer:
-    expires = datetime.fromisoformat(entry.data["expires_at"])
+    expires = _expiry(entry)
     who = " or ".join(person.name for person in people.holders(role)) or "nobody"
-    if datetime.now(UTC) >= expires:
+    if _is_late(entry):
         sentence = f"Nobody signed as {people.role_title(role)} until {expires:%d %b %H:%M} UTC; {who} could have."
         return Answer("expired", f"{sentence} Nothing is approved by waiting.")
     return Answer("pending", f"Waits for {people.role_title(role)} ({who}) until {expires:%d %b %H:%M} UTC.")
+
+
+def _expiry(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry.data["expires_at"])
+
+
+def _is_late(entry: Entry) -> bool:
+    return datetime.now(UTC) >= _expiry(entry)
 
 
 def _decisions(

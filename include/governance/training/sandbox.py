@@ -9,7 +9,7 @@ and several fits run at once.
 What one Unix user cannot hide (DESIGN §7): the code runs as the user who runs the pipeline. It can read every file
 which that user can read (keys, snapshots with the sealed rows, other models' folders), look at that user's processes
 through ``/proc``, use the network, and stop processes. What is kept from it here is what it would find without
-looking. Real separation needs another user or a container for workers, as in the compose file.
+looking. Real separation needs another user or a container for workers.
 """
 
 import contextlib

@@ -59,6 +59,7 @@ def context(
         **_alternatives(reading, before, searched),
         **_comparison(request, reading, before, places),
         "banner": _banner(request, reading, before),
+        "unusual": words.unusual(request.evidence["request"]),
         "drivers": _drivers(request, reading),
         "drivers_line": _drivers_line(reading),
         "about": _about(request),
@@ -251,6 +252,7 @@ def _signed(request: Request, places: Places) -> list[SignedRow]:
     return [
         SignedRow("Evidence", "", request.digest),
         SignedRow("Model files", files, artifact["manifest"]),
+        SignedRow("Data", data["source"]),
         SignedRow("Snapshot", f"{words.count(data['rows'])} × {data['columns']}", data["snapshot"]),
         SignedRow("Code", f"{commit}, {state}", code["digest"]),
         SignedRow(
@@ -258,7 +260,7 @@ def _signed(request: Request, places: Places) -> list[SignedRow]:
         ),
         SignedRow("Policy", document["policy"]["version"], document["policy"]["digest"]),
         SignedRow("Roles", "people.yaml", document["people"]["digest"]),
-        SignedRow("Training", f"seed {training['seed']}, threshold {training['threshold']:.2f}"),
+        SignedRow("Training", f"{words.parameters(training)}; threshold {training['threshold']:.2f}"),
         *_beside(request, places),
     ]
 

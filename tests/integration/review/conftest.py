@@ -1,5 +1,6 @@
 """A review desk over a real ledger: a checkout with one model, keys, and a candidate that waits for signatures."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,13 @@ class Office:
             "people.yaml": self.world.people_text,
         }.items():
             self.write(name, text)
+        self.commit("nobody@bank.example")
+
+    def commit(self, email: str) -> None:
+        """Commit the checkout as somebody: the desk asks its own history who wrote the code."""
+        identity = ["-c", "user.name=Somebody", "-c", f"user.email={email}"]
+        for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "--allow-empty", "-m", "Change"]):
+            subprocess.run(["git", "-C", str(self.root), *command], check=True)
 
     @property
     def settings(self) -> Settings:

@@ -1,5 +1,6 @@
 """The review desk on a real ledger: who may decide, what is recorded, and when a permit follows."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
+from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError, UnavailableError
+from governance.ledger.log import Entry, Ledger
 from governance.review import permit
 from governance.review.desk import ReviewDesk
 from tests.unit.review.signed_world import BAD, MARIA, MODEL, PEOPLE, POLICY, SPEC, TIER, TOM, World
@@ -131,6 +133,14 @@ class TestRefusing:
         with pytest.raises(InputError, match="approve or reject, found 'maybe'"):
             office.decide("maria", waiting, "maybe")
 
+    def test_a_point_that_is_not_on_the_checklist(self, office: Office, waiting) -> None:
+        with pytest.raises(InputError, match="found another: 'anything'"):
+            office.decide("maria", waiting, confirmed=["I read it.", "I mean it.", "anything"])
+
+    def test_a_person_with_two_open_roles_who_does_not_say_in_which(self, office: Office, waiting) -> None:
+        with pytest.raises(InputError, match="Say in which role you sign: model_risk, compliance"):
+            office.decide("bea", waiting)
+
     @pytest.mark.parametrize("comment", ["", "  \n"])
     def test_a_reject_without_a_comment(self, office: Office, waiting, comment: str) -> None:
         with pytest.raises(InputError, match="A reject needs a comment"):
@@ -222,8 +232,40 @@ class TestTheLedgerDecides:
     def test_whoever_clears_the_run_after_signing_makes_the_signature_worthless(self, office: Office, waiting) -> None:
         office.decide("maria", waiting)
 
-        assert office.decide("tom", waiting, run_actors={"maria": ["cleared"]}).status == "pending"
+        with pytest.raises(RefusedError, match="Maria Alvarez, who signed as Model risk, cleared this run"):
+            office.decide("tom", waiting, run_actors={"maria": ["cleared"]})
         assert office.entries("permit") == []
+        assert office.status(waiting) == "pending"
+
+    def test_the_history_of_the_desks_own_checkout_says_who_wrote_the_code(self, office: Office, waiting) -> None:
+        office.commit("maria@bank.example")
+        office.write(f"models/{MODEL}/train.py", "# changed\n")
+        office.commit("maria@bank.example")
+
+        with pytest.raises(MayNotSignError, match="The history of the checkout says so"):
+            office.decide("maria", waiting)
+        assert office.entries("decision") == []
+
+    def test_a_desk_without_history_takes_no_decision_where_the_policy_blocks_on_that(
+        self, office: Office, waiting
+    ) -> None:
+        shutil.rmtree(office.root / ".git")
+
+        with pytest.raises(RefusedError, match="has no history"):
+            office.decide("maria", waiting)
+
+    def test_a_permit_that_could_not_be_written_is_written_when_the_same_person_approves_again(
+        self, office: Office, waiting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        office.decide("maria", waiting)
+        with monkeypatch.context() as broken, pytest.raises(UnavailableError):
+            broken.setattr(Ledger, "append", _without_permits(Ledger.append))
+            office.decide("tom", waiting)
+        assert (office.status(waiting), len(office.entries("decision"))) == ("pending", 2)
+
+        assert office.decide("tom", waiting).status == "approved"
+        assert len(office.entries("decision")) == 2
+        assert len(office.entries("permit")) == 1
 
     def test_a_comment_is_kept_apart_and_can_be_erased(self, office: Office, waiting) -> None:
         office.decide("maria", waiting, comment="Ring Mr Miller first.")
@@ -235,6 +277,15 @@ class TestTheLedgerDecides:
         office.database.ledger("review").erase(entry.data["decision"]["comment"]["id"])
         request = office.desk.request(MODEL, "1.0.0")
         assert (request.decisions[0].comment, request.status) == (None, "pending")
+
+
+def _without_permits(append: Callable[..., Entry]) -> Callable[..., Entry]:
+    def refuse(ledger: Ledger, kind: str, *arguments: Any, **named: Any) -> Entry:
+        if kind == "permit":
+            raise UnavailableError("The ledger went away.")
+        return append(ledger, kind, *arguments, **named)
+
+    return refuse
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from governance.ledger.log import Entry
-from governance.release.entries import fold
+from governance.review.entries import fold
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""What the release reads in the ledger: an evidence, its permit, and the stretches in which each version served.
+"""What was judged, permitted and released, as the ledger has it: evidence, its permit, and who served when.
 
 Nothing is cached, and MLflow's alias is not asked: it says what somebody set, the ledger says what was released.
 """
