@@ -24,7 +24,10 @@ FORM = {
     "bump": Param("minor", enum=["major", "minor", "patch"], description="What changes in the semantic version."),
     "parameters": Param({}, type="object", description='Training parameters to change, such as {"seed": 1}.'),
     "source": Param(
-        None, type=["null", "string"], description="Other data, such as csv:path; nothing means the spec's."
+        None,
+        type=["null", "string"],
+        description="Other data: csv:FILE or parquet:FILE, a file in the model's folder or in data/MODEL/ of the "
+        "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
     ),
 }
 FAMILIES = ("performance", "fairness", "explainability", "operations")

@@ -28,10 +28,11 @@ SEARCHED = ("performance.", "fairness.")
 def search_alternatives(run: Run) -> Step:
     """Search, record everything that was tried, and register the best variant as the next attempt."""
     evidence, verdict = judged(run, 1)
+    read = Lineage([datasets.evidence_dataset(run.model, evidence.data["digest"])])
     if verdict.may_be_released:
-        return Step({}, skipped="No rule blocks: there is nothing to search.")
+        return Step({}, read, skipped="No rule blocks: there is nothing to search.")
     if not may_search(run, verdict):
-        return Step({}, skipped="Not only fairness rules failed, or the policy asks for no search.")
+        return Step({}, read, skipped="Not only fairness rules failed, or the policy asks for no search.")
     key = run.key("alternatives", evidence=evidence.data["digest"])
     entry, known = run.ledger.get(key), run.last("candidate", attempt=2)
     if entry is None or (known is None and _chosen(entry)):
@@ -93,7 +94,11 @@ def _judge(run: Run) -> Any:
 
 def _told(run: Run, entry: Entry, made: Entry | None, evidence: Entry) -> Step:
     tried = entry.data["tried"]
-    inputs = [datasets.evidence_dataset(run.model, evidence.data["digest"])]
+    inputs = [
+        datasets.evidence_dataset(run.model, evidence.data["digest"]),
+        datasets.model_version(run.model, candidate_of(run, 1).data["manifest"]),
+        *datasets.whole_snapshot(run.model, snapshot_of(run)),
+    ]
     if made is None:
         sentence = f"{len(tried)} alternatives were tried; none passes every rule, so there is nothing to release."
         path = f"/plugin/governance/review/{run.model}/{run.version}"

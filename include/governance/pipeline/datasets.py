@@ -5,10 +5,10 @@ and tables follow OpenLineage's naming rules; what these rules do not know (a mo
 endpoint) lives in the namespace ``governance``.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from governance.data.snapshots import Snapshot
+from governance.catalog import ModelSpec
+from governance.data.snapshots import PROTECTED, Snapshot
 from governance.records import Dataset
 
 NAMESPACE = "governance"
@@ -22,23 +22,50 @@ def raw(source: str) -> Dataset:
     return Dataset("file", name or scheme)
 
 
-def snapshot(model: str, frozen: Snapshot, meanings: Mapping[str, str]) -> Dataset:
-    """A snapshot, with its columns and what they mean."""
+def snapshot(spec: ModelSpec, frozen: Snapshot) -> list[Dataset]:
+    """A snapshot as it is written: each part with its columns and what they mean."""
+    meanings = {**spec.features, **spec.leaks, spec.target.column: spec.target.meaning}
+    meanings |= {column: name for name, attribute in spec.protected.items() for column in attribute.columns}
     columns = [
         {"name": column.name, "type": column.type, "description": meanings.get(column.name, "")}
         for column in frozen.columns
     ]
-    return Dataset(NAMESPACE, f"{model}/snapshot", {"version": frozen.digest, "columns": columns})
+    apart = set(spec.protected_columns)
+    shown = [
+        [column for column in columns if column["name"] not in apart],
+        [column for column in columns if column["name"] in apart],
+    ]
+    parts = [snapshot_named(spec.name, frozen.digest), *protected_part(spec.name, frozen)]
+    return [
+        Dataset(part.namespace, part.name, {**part.facets, "columns": its})
+        for part, its in zip(parts, shown, strict=False)
+    ]
 
 
 def snapshot_named(model: str, digest: str) -> Dataset:
-    """A snapshot by its digest."""
+    """A snapshot by its digest, as far as it is not protected."""
     return _one(model, "snapshot", digest)
+
+
+def protected_part(model: str, frozen: Snapshot) -> list[Dataset]:
+    """The part of a snapshot that is kept apart, so that the graph shows who reads it; none where there is none."""
+    return [_one(model, "protected", frozen.parts[PROTECTED].digest)] if PROTECTED in frozen.parts else []
+
+
+def whole_snapshot(model: str, frozen: Snapshot) -> list[Dataset]:
+    """Both parts of a snapshot."""
+    return [snapshot_named(model, frozen.digest), *protected_part(model, frozen)]
 
 
 def contract(model: str, digest: str) -> Dataset:
     """A contract."""
     return _one(model, "contract", digest)
+
+
+def validation(model: str, snapshot: str, contract: str, said: str) -> Dataset:
+    """What came of a contract on a snapshot: passed, or in quarantine."""
+    facets = {"version": f"{snapshot[:16]}-{contract[:16]}", "documentation": said}
+    return Dataset(NAMESPACE, f"{model}/validation", facets)
 
 
 def model_version(model: str, manifest: str) -> Dataset:

@@ -1,5 +1,8 @@
 """Read what the spec names, and freeze it."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from governance.data import snapshots
 from governance.data.snapshots import Snapshot
 from governance.data.sources import read_source
@@ -19,10 +22,9 @@ def ingest(run: Run) -> Step:
     if entry is None:
         entry = run.record("snapshot", {"source": run.source, "snapshot": _freeze(run).to_dict()}, key)
     frozen = Snapshot.from_dict(entry.data["snapshot"])
-    meanings = {**run.spec.features, **run.spec.leaks, run.spec.target.column: run.spec.target.meaning}
     return Step(
         {"snapshot": frozen.digest, "rows": frozen.rows, "columns": len(frozen.columns)},
-        Lineage([datasets.raw(run.source)], [datasets.snapshot(run.model, frozen, meanings)]),
+        Lineage([datasets.raw(run.source)], datasets.snapshot(run.spec, frozen)),
     )
 
 
@@ -32,15 +34,30 @@ def snapshot_of(run: Run) -> Snapshot:
 
 
 def _freeze(run: Run) -> Snapshot:
-    # A source named in the trigger form was reviewed by nobody: it may be a file, never a function to call.
-    frame = read_source(run.source, run.spec.folder, reviewed=run.request.source is None)
-    needed = [*run.spec.features, run.spec.target.column, *run.spec.protected_columns]
-    missing = [column for column in needed if column not in frame.columns]
-    if missing:
-        raise InputError(
-            f"Expected {len(needed)} columns of model.yaml in {run.source}, found no {', '.join(missing)}. "
-            f"Columns there: {', '.join(map(str, frame.columns[:80]))}."
-        )
+    # A source named in the trigger form was reviewed by nobody: it may be a file of this model's, and nothing of it is
+    # told in an error.
+    reviewed = run.request.source is None
+    frame = read_source(run.source, run.spec.folder, reviewed=reviewed, places=[_uploads(run)])
+    _check_columns(run, list(frame.columns), reviewed)
     return snapshots.freeze(
         frame, model=run.model, root=run.settings.snapshots, protected_columns=sorted(set(run.spec.protected_columns))
     )
+
+
+def _check_columns(run: Run, found: Sequence[str], reviewed: bool) -> None:
+    needed = [*run.spec.features, run.spec.target.column, *run.spec.protected_columns]
+    missing = [column for column in needed if column not in found]
+    if missing:
+        there = f"Columns there: {', '.join(found[:80])}" if reviewed else f"It has {len(found)} columns"
+        raise InputError(
+            f"Expected {len(needed)} columns of model.yaml in {run.source}, found no {', '.join(missing)}. {there}."
+        )
+
+
+def _uploads(run: Run) -> Path:
+    """Return the folder of files that runs of this model may name without a review: ``<root>/data/<model>``.
+
+    One for each model, so that nobody reads another model's data with a run of his own. It stands outside of the
+    model's folder because a file that is not committed there would block a release.
+    """
+    return run.settings.root / "data" / run.model

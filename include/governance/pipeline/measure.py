@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 EXPLAINED_ROWS = 5000
 """How many rows are explained at most; the sample is drawn with the run's seed."""
 
+READS_PROTECTED = ("fairness",)
+"""The families that look at protected attributes; lineage says it of no other."""
+
 
 def measure(run: Run, attempt: int, family: str) -> Step:
     """Measure a family, once for the same candidate, data and code."""
@@ -34,10 +37,7 @@ def measure(run: Run, attempt: int, family: str) -> Step:
     if entry is None:
         measured = FAMILIES[family](Material(run, candidate))
         entry = run.record("measured", _data(attempt, family, candidate, measured), key)
-    lineage = Lineage(
-        [datasets.model_version(run.model, candidate.data["manifest"])], [datasets.measured(run.model, family)]
-    )
-    return Step({"measured": len(entry.data["measurements"])}, lineage)
+    return Step({"measured": len(entry.data["measurements"])}, _lineage(run, candidate, family))
 
 
 def measured_entry(run: Run, attempt: int, family: str) -> Entry:
@@ -56,6 +56,16 @@ def measured_entry(run: Run, attempt: int, family: str) -> Entry:
 def measurements_of(run: Run, attempt: int, family: str) -> list[Measurement]:
     """Return what was measured."""
     return [Measurement.from_dict(one) for one in measured_entry(run, attempt, family).data["measurements"]]
+
+
+def _lineage(run: Run, candidate: Entry, family: str) -> Lineage:
+    """Rows and labels are the snapshot's, also where they come by way of the out-of-fold predictions."""
+    frozen = snapshot_of(run)
+    read = [datasets.model_version(run.model, candidate.data["manifest"])]
+    read.append(datasets.snapshot_named(run.model, frozen.digest))
+    if family in READS_PROTECTED:
+        read += datasets.protected_part(run.model, frozen)
+    return Lineage(read, [datasets.measured(run.model, family)])
 
 
 def _key(run: Run, candidate: Entry, family: str) -> str:

@@ -135,9 +135,9 @@ def summary_of(entry: Entry) -> dict[str, Any]:
 
 
 def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
-    """A candidate is made of a snapshot."""
+    """A candidate is made of a snapshot; its protected part decides which rows are in which fold, and no more."""
     return Lineage(
-        [datasets.snapshot_named(run.model, frozen.digest)], [datasets.model_version(run.model, entry.data["manifest"])]
+        datasets.whole_snapshot(run.model, frozen), [datasets.model_version(run.model, entry.data["manifest"])]
     )
 
 

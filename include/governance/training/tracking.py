@@ -112,6 +112,34 @@ def add_files(url: str, run_id: str, files: Mapping[str, bytes]) -> None:
         _upload(client, run_id, files)
 
 
+def keep_page(url: str, *, model: str, key: str, title: str, path: str, page: bytes) -> str:
+    """Keep a page for people in a run of its own in the model's experiment, once for the same key.
+
+    MLflow shows it in a sandboxed frame, so it must stand alone; it is kept as it was first given.
+
+    Args:
+        url: MLflow's tracking server.
+        model: The model's name, which is the experiment's.
+        key: What makes it the same page.
+        title: What people see the run called.
+        path: Of the page in the run.
+        page: The page.
+
+    Returns:
+        The address where a person opens it.
+
+    Raises:
+        UnavailableError: MLflow does not answer; the same key completes it later.
+    """
+    with _client(url) as client:
+        info = _run_of(client, model, key).info
+        if info.status != "FINISHED":
+            client.set_tag(info.run_id, "mlflow.runName", title)
+            _upload(client, info.run_id, {path: page})
+            client.set_terminated(info.run_id, "FINISHED")
+        return f"{url.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}/artifacts/{path}"
+
+
 def publish_evidence(
     url: str, *, model: str, registry_version: int, mlflow_run: str, evidence: Any, tags: Mapping[str, str]
 ) -> None:

