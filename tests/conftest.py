@@ -59,7 +59,7 @@ def world(checkout: Path) -> Iterator[World]:
 @pytest.fixture(scope="session")
 def runs(world: World) -> dict[str, GovernedRun]:
     """The runs that the tests follow, all triggered at once: a machine with two cores is slow to start each."""
-    purposes = ("sign", "reject", "mark", "kill", "tamper")
+    purposes = ("sign", "reject", "mark", "kill", "tamper", "browser")
     started = {name: world.trigger("quick", f"To {name} it") for name in purposes}
     started["expire"] = world.trigger("brief", "To let it expire")
     started["loan"] = world.trigger("loan", "First release of the mortgage model")

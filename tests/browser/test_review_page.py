@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 OPTIONS = (
     "--no-sandbox",
@@ -66,7 +66,7 @@ def test_the_developer_reads_why_he_may_not_sign(world, runs, page_of):
 
 
 def test_a_reviewer_confirms_every_point_signs_and_the_model_is_released(world, runs, page_of):
-    run = runs["sign"].wait_until_asked()
+    run = runs["browser"].wait_until_asked()
     frame = review(world, page_of("maria"), run)
 
     approve = frame.get_by_role("button", name="Approve")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from system import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
