@@ -5,7 +5,10 @@ which only an API server that serves the UI (``--apps core``) ever gets. On ``--
 plugin at all.
 
 The application guards its own routes (governance_airflow/web/security.py): Airflow does not authenticate what a
-plugin mounts. Airflow's frame opens ``/plugin/governance/<path>`` as ``/<path>``, so a link that people share,
+plugin mounts. Airflow's own API stands behind a guard (governance_airflow/web/call_guard.py), which keeps its log true
+about who changed a run; an API server that cannot import it answers nothing.
+
+Airflow's frame opens ``/plugin/governance/<path>`` as ``/<path>``, so a link that people share,
 ``/plugin/governance/review/loan/1.0.0``, arrives under ``/review``: it is sent on to where the page lives.
 """
 
@@ -52,6 +55,13 @@ class SharedLink:
         await send({"type": "http.response.body", "body": b""})
 
 
+def guarded(app: Any) -> Any:
+    """Return the API server behind the guard of its log, imported when the server puts itself together."""
+    from governance_airflow.web.call_guard import CallGuard
+
+    return CallGuard(app)
+
+
 class GovernancePlugin(AirflowPlugin):
     """Puts Governance into Airflow's navigation, and the application behind it."""
 
@@ -60,6 +70,7 @@ class GovernancePlugin(AirflowPlugin):
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
         {"name": "governance links", "app": SharedLink(), "url_prefix": "/review"},
     ]
+    fastapi_root_middlewares = [{"name": "governance call guard", "middleware": guarded}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Governance",

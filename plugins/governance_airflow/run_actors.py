@@ -2,34 +2,64 @@
 
 Only the API server asks (workers have no access to that database): a person who touched a run does not approve its
 outcome, and Airflow's ``log`` table is the only place that knows who cleared a task. Airflow writes a row there for
-every call of its REST API that changes something, with the login of the caller; a call without a run's id in its path
-(a bulk clear) names it in its body, which the row keeps as ``extra``.
+the calls of its REST API that change something, with the login of the caller, the run and the DAG that the call names,
+and its body as ``extra``. Whoever is in doubt counts: a row leaves a person out only where it names another run.
 
-Not guaranteed: ``airflow db clean`` empties that table, and whoever can write Airflow's database can edit it. It adds
-refusals to those that rest on the evidence; it is never what a permission rests on. Commands on Airflow's own command
-line are recorded under the name of the operating system's user.
+Such a row is worth what it names. Airflow lets whoever calls choose part of that and leaves some calls out, so the API
+server refuses those calls (:mod:`governance_airflow.web.call_guard`).
+
+Not guaranteed: ``airflow db clean`` empties that table, and whoever can write Airflow's database can edit it. A call
+through an API server without our plugin, or from before it had one, is as true as its caller. It adds refusals to
+those that rest on the evidence; it is never what a permission rests on. Commands on Airflow's own command line are
+recorded under the name of the operating system's user, and what the code of another DAG does to a run, under nobody's.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.log import Log
 from airflow.utils.session import create_session
-from sqlalchemy import or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from governance.errors import UnavailableError
 
+GOVERNED = "govern_"
+"""How the id of a DAG begins whose runs are signed for."""
+
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-READS = frozenset({"get_task_instances_batch", "get_list_dag_runs_batch", "patch_task_instance_dry_run"})
-"""Calls that Airflow logs and that change nothing, although their method is one that could."""
+READS = frozenset(
+    {
+        "get_task_instances_batch",
+        "get_list_dag_runs_batch",
+        "patch_task_instance_dry_run",
+        "patch_task_group_instances_dry_run",
+        "create_backfill_dry_run",
+    }
+)
+"""Calls that change nothing, although their method is one that could."""
 
-BULK_CLEARS = frozenset({"post_clear_task_instances", "clear_dag_runs", "clear_dag_run_partitions"})
-"""Calls that reach runs which neither their path nor their body may name: counted against all runs of the DAG."""
+OF_THE_DAG = frozenset(
+    {
+        "trigger_dag_run",
+        "patch_dag",
+        "favorite_dag",
+        "unfavorite_dag",
+        "delete_dag_asset_queued_event",
+        "delete_dag_asset_queued_events",
+    }
+)
+"""Calls that reach no run that there is. Any other that names no run is counted against all runs of the DAG."""
+
+OVER_DAGS = ("bulk_dag_runs", "bulk_task_instances")
+"""Calls whose body may name runs of another DAG than their path."""
+
+HIDDEN = "***"
+"""What Airflow writes in place of a text that is also some connection's password: it could be any run's id."""
 
 
 class AirflowUnavailableError(UnavailableError):
@@ -71,32 +101,43 @@ def _starters(session: Session, run_id: str, dag_id: str | None) -> Iterator[tup
 
 
 def _changers(session: Session, run_id: str, dag_id: str | None) -> Iterator[tuple[str, str]]:
-    loose = or_(Log.run_id.is_(None), Log.run_id == "~")
+    ours = or_(_of_dag(Log.dag_id, dag_id), Log.dag_id == "~", Log.dag_id.contains(HIDDEN))
+    near = or_(
+        Log.run_id.in_((run_id, "~")),
+        Log.run_id.is_(None),
+        Log.run_id.contains(HIDDEN),
+        Log.extra.contains("include_", autoescape=True),  # past and future runs
+    )
     query = (
-        select(Log.owner, Log.event, Log.run_id, Log.extra)
-        .where(or_(_of_dag(Log.dag_id, dag_id), Log.dag_id == "~"), or_(Log.run_id == run_id, loose))
+        select(Log.owner, Log.event, Log.run_id, Log.extra, ours.label("ours"))
+        .where(or_(and_(ours, near), Log.event.in_(OVER_DAGS)))
         .where(Log.owner.is_not(None))
         .order_by(Log.id)
     )
-    return (
-        (row.owner, _done(row.event))
-        for row in session.execute(query)
-        if _changes(row, run_id) and row.event not in READS
-    )
+    return ((row.owner, _done(row.event)) for row in session.execute(query) if _reaches(row, run_id))
 
 
 def _of_dag(column: Any, dag_id: str | None) -> Any:
-    return column == dag_id if dag_id else column.like("govern\\_%", escape="\\")
+    return column == dag_id if dag_id else column.startswith(GOVERNED, autoescape=True)
 
 
-def _changes(row: Any, run_id: str) -> bool:
+def _reaches(row: Any, run_id: str) -> bool:
     extra = _parsed(row.extra)
-    if extra.get("method") not in CHANGES:
-        return False  # the state of a task, as the scheduler records it
-    if row.run_id == run_id:
+    if extra.get("method") not in CHANGES or row.event in READS:
+        return False  # a look, or the state of a task, as the scheduler records it
+    said = [("run_id", row.run_id), *leaves(extra)]
+    texts = [part for _, part in said if isinstance(part, str)]
+    if run_id in texts:
         return True
-    named = _runs_named(extra)
-    return run_id in named or (not named and row.event in BULK_CLEARS)
+    if row.event in OF_THE_DAG:
+        return False
+    if any(HIDDEN in text for text in texts):
+        return True
+    if not row.ours:
+        return False
+    if any(part and name in ("include_past", "include_future") for name, part in said):
+        return True
+    return not any(name in ("run_id", "dag_run_id") and part not in (None, "~") for name, part in said)
 
 
 def _parsed(extra: str | None) -> dict[str, Any]:
@@ -107,21 +148,17 @@ def _parsed(extra: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _runs_named(value: Any) -> set[str]:
-    """Return every run that a call's body names, at any depth."""
-    if isinstance(value, dict):
-        here = _texts(value.get(key) for key in ("dag_run_id", "run_id", "dag_run_ids", "run_ids"))
-        return here | {name for part in value.values() for name in _runs_named(part)}
-    if isinstance(value, list):
-        return {name for part in value for name in _runs_named(part)}
-    return set()
-
-
-def _texts(values: Iterable[Any]) -> set[str]:
-    found: set[str] = set()
-    for value in values:
-        found.update(item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
-    return found
+def leaves(value: Any) -> Iterator[tuple[str, Any]]:
+    """Return what a JSON value says at any depth, each part with the nearest name above it."""
+    rest = [("", value)]
+    while rest:
+        name, part = rest.pop()
+        if isinstance(part, dict):
+            rest.extend(part.items())
+        elif isinstance(part, list):
+            rest.extend((name, item) for item in part)
+        else:
+            yield name, part
 
 
 def _done(event: str) -> str:

@@ -85,6 +85,22 @@ def test_a_bulk_call_counts_where_it_may_have_reached_the_run(logged, call):
     assert logged("clear_dag_runs", **call) == {"tom": ["cleared"]}
 
 
+@pytest.mark.parametrize("run", [None, "~", "manual__***"])
+def test_a_call_that_may_have_reached_the_run_counts_whatever_it_is(logged, run):
+    assert logged("something_new_in_a_later_airflow", run=run) == {"tom": ["patched"]}
+
+
+def test_a_call_within_another_dag_counts_where_its_body_names_the_run(logged):
+    named = {"actions": [{"entities": [{"dag_id": "govern_loan", "dag_run_id": RUN}]}]}
+
+    assert logged("bulk_task_instances", dag="other", run="manual__other", **named) == {"tom": ["patched"]}
+
+
+def test_a_call_over_past_or_later_runs_counts_for_all_of_them(logged):
+    assert logged("patch_task_instance", run="manual__other", include_past=False, include_future=False) == {}
+    assert logged("patch_task_instance", run="manual__other", include_future=True) == {"tom": ["patched"]}
+
+
 def test_who_started_the_run_comes_from_the_run_itself(session):
     from datetime import UTC, datetime
 
