@@ -12,6 +12,7 @@ task sees; the one that tasks report to (``execution``) has neither logins nor p
 """
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,15 +170,16 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
 
 PACE = {
     # Airflow's defaults suit a cluster; here a person watches. Waiting on approvals resumes in a second or two, and a
-    # process that was killed is noticed in ten.
+    # process that was killed is noticed within a minute. Not sooner: on a busy machine heartbeats come late, and a
+    # scheduler that takes itself for dead kills every task that runs, starts all of them again, and is later still.
     "scheduler": {
         "scheduler_idle_sleep_time": "0.25",
         "scheduler_heartbeat_sec": "2",
         "job_heartbeat_sec": "2",
-        "scheduler_health_check_threshold": "10",
-        "orphaned_tasks_check_interval": "15",
+        "scheduler_health_check_threshold": "60",
+        "orphaned_tasks_check_interval": "60",
     },
-    "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": "10"},
+    "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": "30"},
     "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "60", "parsing_processes": "1"},
     "workers": {"execution_api_timeout": "20"},
 }
@@ -186,7 +188,8 @@ PACE = {
 def _core(layout: Layout) -> dict[str, str]:
     return {
         "executor": "LocalExecutor",
-        "parallelism": "8",
+        # Twice the cores: a run measures four families at once, and more would only wait for each other.
+        "parallelism": str(max(4, 2 * (os.cpu_count() or 2))),
         "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
         "dags_folder": str(layout.root / "dags"),
         "plugins_folder": str(layout.root / "plugins"),
