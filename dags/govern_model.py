@@ -79,7 +79,8 @@ for model in governed_models(only=wanted):
             ApprovalSensor(
                 task_id=f"approve_{role}",
                 role=role,
-                retries=0,
+                retries=5,  # of what Airflow loses on a busy machine; a reject or an expiry ends it at once
+                retry_exponential_backoff=False,
                 execution_timeout=None,
                 trigger_rule="none_failed",  # the alternative's tasks are skipped where none was needed
                 doc_md=for_task("approve"),

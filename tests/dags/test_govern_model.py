@@ -89,8 +89,13 @@ def test_every_task_but_the_waiting_ones_has_a_time_limit_and_retries(govern_loa
             assert task.retries >= 1
 
 
-def test_a_rejected_approval_is_not_tried_again(govern_loan):
-    assert govern_loan.get_task("approve_compliance").retries == 0
+def test_an_approval_is_asked_again_where_it_could_not_be_asked_and_a_reject_is_final(govern_loan):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from governance_airflow.operators.step import ToldError
+
+    assert govern_loan.get_task("approve_compliance").retries > 0
+    assert issubclass(ToldError, AirflowFailException)  # which Airflow does not try again
 
 
 def test_a_release_updates_the_asset_of_the_model(govern_loan):

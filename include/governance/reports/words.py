@@ -44,7 +44,7 @@ def unusual(request: Json) -> str:
     source, changed = request.get("source"), request.get("parameters") or {}
     parts = [f"data from {source}"] if source else []
     parts += [f"{name} {value}" for name, value in changed.items()]
-    return listed(parts)
+    return listed(parts) if parts else ""
 
 
 def number(measure: str, value: float | None) -> str:
