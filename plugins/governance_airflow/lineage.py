@@ -24,14 +24,14 @@ def of(lineage: Lineage | None) -> OperatorLineage:
     )
 
 
-def of_approval(model: str, evidence: str | None, role: str) -> OperatorLineage:
-    """An approval reads the evidence and writes a decision."""
+def of_approval(model: str, evidence: str | None, role: str, *, signed: bool) -> OperatorLineage:
+    """An approval reads the evidence; where it was signed, there is a decision."""
     from governance.pipeline.datasets import decision, evidence_dataset
     from governance.records import Lineage
 
     if evidence is None:
         return of(None)
-    return of(Lineage([evidence_dataset(model, evidence)], [decision(model, role)]))
+    return of(Lineage([evidence_dataset(model, evidence)], [decision(model, role)] if signed else []))
 
 
 def _dataset(dataset: Dataset) -> Any:

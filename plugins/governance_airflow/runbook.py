@@ -1,37 +1,44 @@
-"""What the person on call reads beside each task: what is normal, how long it takes, what to do when it is red."""
+"""What the person on call reads beside each task: what is normal, how long it takes, what to do when it is red.
+
+Times are for the loan model on two cores.
+"""
 
 from __future__ import annotations
 
 _TASKS = {
     "ingest": """Reads the data that `model.yaml` (or the trigger form) names and freezes them as a snapshot.
-**Normal**: 3–10 s. The same content twice gives the same digest and no second copy.
+**Normal**: 1–3 s. The same content twice gives the same digest and no second copy.
 **Red**: the source is missing, unreadable, or lacks a column that the spec names: the last line says which.
 Mend the source and clear this task.""",
     "validate": """Runs the data contract (Great Expectations) on the snapshot.
-**Normal**: 5–15 s, most of it the library's import.
+**Normal**: 3–9 s, most of it the library's import.
 **Red**: the data break the contract. The snapshot is in quarantine; the page named in the log shows the failing rows,
 masked. Do not fill or drop values to get past it: mend the data at its source and trigger a new run, or change
 the contract in a reviewed commit and clear this task.""",
     "train": """Runs the folder's `train.fit` in a process without our secrets, evaluates it, signs and registers it.
-**Normal**: 10–30 s for small data. One registered version per run, however often it is cleared.
+**Normal**: 10–25 s. One registered version, however often it is cleared; an alternative, where one
+is made, is the run's second.
 **Red**: `train.py` raised, took too long or too much memory (see the log), or MLflow does not answer.""",
     "measure": """Measures one family; adds numbers, judges nothing.
-**Normal**: 3–20 s. **Red**: the measure could not be computed. A missing measurement blocks, so nothing is at risk:
+**Normal**: 3–15 s. **Red**: the measure could not be computed. A missing measurement blocks, so nothing is at risk:
 mend and clear.""",
     "judge": """Applies the policy to the measurements and writes the evidence that people sign.
-**Normal**: 3 s. **Red**: the verdict is *block*: the version is tagged rejected and people are told which rule failed.
-That is an answer, not a fault: change the model or the data and trigger a new run. Clearing gives the same verdict.""",
-    "search": """Where only fairness rules failed: searches a fairer alternative.
-**Normal**: skipped, or 10–30 s. **Red**: none passes every rule; the ledger and the review page list all that were
+**Normal**: 2–3 s. **Red**: the verdict is *block*: the version is tagged rejected and people are told which rule
+failed. That is an answer, not a fault: change the model or the data and trigger a new run. Clearing gives the same
+verdict.""",
+    "search": """Where only fairness rules failed: searches a fairer alternative, and registers it.
+**Normal**: skipped, or 20–50 s. **Red**: none passes every rule; the ledger and the review page list all that were
 tried and what each would have cost.""",
     "approve": """Waits for the people of one role to sign on the review page. Holds no worker slot.
-**Normal**: deferred (purple) for hours or days. **Red**: rejected, expired, or the policy changed meanwhile: the log
-says who and why. Nothing is approved by waiting. Marking this task successful releases nothing.""",
+**Normal**: deferred (purple) for hours or days, and for as long as the ledger does not answer. **Red**: rejected,
+expired, or the policy changed meanwhile: the log says by whom or since when, the page that it links to says why.
+Nothing is approved by waiting. Marking this task successful releases nothing.""",
     "release": """Recomputes every digest from the bytes, verifies the permit, moves `champion`, waits until the scoring
 service serves it, and tests it live; moves back if that fails.
-**Normal**: 5–10 s. **Red**: the permit is missing or something changed after it was signed (nothing was moved), or the
+**Normal**: 5–15 s. **Red**: the permit is missing or something changed after it was signed (nothing was moved), or the
 smoke test failed (the former champion serves again). The log says which byte or which row.""",
-    "announce": """Writes the model card, tells people. **Normal**: 3–5 s. **Red**: nothing is undone by it; clear.""",
+    "announce": """Writes the model card beside the released version; people were told by `release`.
+**Normal**: 2–4 s. **Red**: nothing is undone by it: what was released serves on. Clear this task.""",
 }
 
 

@@ -49,13 +49,13 @@ class StepOperator(BaseOperator):
         try:
             run = open_run_of(context, self.model)
             done = step(self.step)(run, **self.arguments)
+            self.lineage = done.lineage
+            notify.tell(run, done.messages)
         except UnavailableError:
             raise  # retried: the service may be back
         except GovernanceError as error:
             self.log.error("%s", error)
             raise AirflowFailException(str(error)) from None
-        self.lineage = done.lineage
-        notify.tell(run, done.messages)
         if done.skipped:
             raise AirflowSkipException(done.skipped)
         if done.failed:
@@ -64,7 +64,7 @@ class StepOperator(BaseOperator):
         return done.summary
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
-        """Say what the step read and wrote."""
+        """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""
         return lineage.of(getattr(self, "lineage", None))
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete

@@ -32,7 +32,7 @@ class ApprovalTrigger(BaseTrigger):
         model: The model's name.
         run_id: The run that waits.
         role: The role that must sign.
-        poll_seconds: How long to wait between two questions.
+        poll_seconds: How long to wait before each question; the sensor has just asked the first.
     """
 
     def __init__(self, model: str, run_id: str, role: str, poll_seconds: float = 1.0) -> None:
@@ -41,6 +41,7 @@ class ApprovalTrigger(BaseTrigger):
         self.run_id = run_id
         self.role = role
         self.poll_seconds = poll_seconds
+        self._silent = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments."""
@@ -51,25 +52,29 @@ class ApprovalTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until there is an answer."""
-        while True:
-            answer = await asyncio.to_thread(self._ask)
-            if answer is not None:
-                yield TriggerEvent(answer)
-                return
+        answer = None
+        while answer is None:
             await asyncio.sleep(self.poll_seconds)
+            answer = await asyncio.to_thread(self._ask)
+        yield TriggerEvent(answer)
 
     def _ask(self) -> dict[str, Any] | None:
         from governance.errors import GovernanceError, UnavailableError
         from governance.review.waiting import answer_of_role, evidence_to_sign
         from governance.settings import load_settings
 
-        settings = load_settings()
         try:
+            settings = load_settings()
             ledger = _ledger(settings.require("ledger_url"))
             answer = answer_of_role(settings, ledger, evidence_to_sign(ledger, self.model, self.run_id), self.role)
         except UnavailableError as error:
-            self.log.warning("%s", error)
+            if not self._silent:  # once an outage, not once a second
+                self.log.warning("Waits for the ledger. %s", error)
+            self._silent = True
             return None
         except GovernanceError as error:
             return {"status": "error", "sentence": str(error)}
+        if self._silent:
+            self.log.info("The ledger answers again.")
+        self._silent = False
         return None if answer.status == "pending" else {"status": answer.status, "sentence": answer.sentence}
