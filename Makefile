@@ -1,7 +1,7 @@
 # `make` alone lists every target. Needs Python 3.11, 3.12 or 3.13 and make; nothing else, no root, no Docker.
 PYTHON_IN_VENV := .venv/bin/python
 PYTEST := $(PYTHON_IN_VENV) -m pytest
-FAST := not integration and not browser and not slow
+UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses clean
@@ -28,11 +28,11 @@ status: setup  ## which service works, and where
 	@$(PYTHON_IN_VENV) -m stack status
 
 test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
-	$(PYTEST) -q -n auto -m "$(FAST)"
-	$(PYTEST) -q -m "(integration or browser) and not slow"
+	$(PYTEST) -q -n auto -m "$(UNIT)"
+	$(PYTEST) -q -m "(integration or browser) and not slow" --durations=10
 
-test-fast: setup-dev  ## the tests that start nothing (under a minute)
-	$(PYTEST) -q -n auto -m "$(FAST)"
+test-fast: setup-dev  ## the tests that train nothing and start no server (about a minute)
+	$(PYTEST) -q -n auto -m "$(UNIT) and not training"
 
 test-all: test  ## the slow tests, too
 	$(PYTEST) -q -m slow

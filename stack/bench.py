@@ -206,7 +206,7 @@ def show(rows: list[Row]) -> None:
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}\n")
     print(f"{'what':48} {'measured':>10} {'budget':>8}  beside")
     for what, found, budget, beside in rows:
-        print(f"{what:48} {found:8.2f} s {budget:6.0f} s  {beside or '–'}{'' if found <= budget else '   OVER'}")
+        print(f"{what:48} {found:8.2f} s {budget:6g} s  {beside or '–'}{'' if found <= budget else '   OVER'}")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ class ApprovalTrigger(BaseTrigger):
         """Ask until there is an answer."""
         answer = None
         while answer is None:
+            # First, too: Airflow loses a task whose trigger fires before its deferral was entered.
             await asyncio.sleep(self.poll_seconds)
             answer = await asyncio.to_thread(self._ask)
         yield TriggerEvent(answer)

@@ -28,6 +28,18 @@ QUICK = Limits(seconds=90, memory_mb=1024)
 RECIPE = Recipe({"C": 1.0}, seed=0)
 
 
+STARTED = {"two_trainers", "open_sandbox", "fitter", "candidate"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs training processes, whose start takes seconds: ``make test-fast`` does without."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and STARTED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.training)
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[[str], Path]:
     def make(source: str) -> Path:
