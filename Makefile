@@ -46,16 +46,17 @@ lint: setup-dev  ## formatting, style, types, and which way imports run
 bench: setup-dev  ## measure the budgets of the design and print them
 	@$(PYTHON_IN_VENV) -m stack.bench
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 
-lock:  ## renew requirements*.txt from requirements*.in (UPGRADE=1: newest versions); needs uv
+lock: setup-dev  ## renew requirements*.txt from requirements*.in (UPGRADE=1: newest versions)
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	@$(MAKE) --no-print-directory lock-check
 
-lock-check:  ## whether the lock installs on Python 3.11, 3.12 and 3.13; needs uv
+lock-check: setup-dev  ## whether the lock installs on Python 3.11, 3.12 and 3.13
 	@for version in 3.11 3.12 3.13; do \
-		uv pip install --quiet --dry-run --target .venv/lock-check --python-version $$version \
+		$(UV) pip install --quiet --dry-run --target .venv/lock-check --python-version $$version \
 			--require-hashes -r requirements.txt -r requirements-dev.txt && echo "Python $$version: installs" || exit 1; \
 	done
 
