@@ -5,7 +5,7 @@ sign through the API that the page uses (or waits for the person in the browser)
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -134,7 +134,7 @@ class Story:
         return any(state in ("", "scheduled", "queued", "running", "deferred") for state in self.seen.values())
 
     def _tell_entry(self, entry: Entry) -> None:
-        telling = {
+        telling: dict[str, Callable[[Entry], None]] = {
             "evidence": self._tell_evidence,
             "alternatives": self._tell_alternatives,
             "decision": self._tell_decision,
@@ -142,9 +142,9 @@ class Story:
             "permit": lambda e: self.teller.say(f"The permit is complete (ledger entry {e.seq})."),
             "release": lambda e: self.teller.good(f"Released: {MODEL} {e.data['version']} is champion, and serves."),
             "revert": lambda e: self.teller.bad(f"Moved back: {e.data['reason']}"),
-        }.get(entry.kind)
-        if telling:
-            telling(entry)
+        }
+        if entry.kind in telling:
+            telling[entry.kind](entry)
 
     def _tell_evidence(self, entry: Entry) -> None:
         document = entry.data["evidence"]

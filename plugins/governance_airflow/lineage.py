@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from governance.records import Dataset, Lineage
 
 
-def of(lineage: Lineage | None) -> OperatorLineage:
+def of(lineage: Lineage | None) -> OperatorLineage[Any, Any]:
     """Translate a step's lineage; nothing where the step did not get that far."""
     from airflow.providers.openlineage.extractors import OperatorLineage
 
@@ -24,7 +24,7 @@ def of(lineage: Lineage | None) -> OperatorLineage:
     )
 
 
-def of_approval(model: str, evidence: str | None, role: str, *, signed: bool) -> OperatorLineage:
+def of_approval(model: str, evidence: str | None, role: str, *, signed: bool) -> OperatorLineage[Any, Any]:
     """An approval reads the evidence; where it was signed, there is a decision."""
     from governance.pipeline.datasets import decision, evidence_dataset
     from governance.records import Lineage

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import yaml
 from airflow.sdk import Asset
@@ -53,11 +55,11 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
         yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset)
 
 
-def _roles(policy: dict, policies) -> list[str]:  # type: ignore[no-untyped-def,type-arg]  # plain YAML
+def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:
     tier = _read(policies / f"{policy['extends']}.yaml")
     own = (policy.get("approvals") or {}).get("roles") or {}
     return list({**tier["approvals"]["roles"], **own})
 
 
-def _read(path):  # type: ignore[no-untyped-def]  # plain YAML
+def _read(path: Path) -> Any:
     return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)

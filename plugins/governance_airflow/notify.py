@@ -69,7 +69,8 @@ def failed(context: Context) -> None:
     text = f"{task.dag_id}: {task.task_id} failed. {_why(error)}"
     path = f"/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}"
     try:
-        tell(open_run_of(context, context["task"].model), [_failure(task, error, text, path)])
+        model: str = getattr(context["task"], "model")  # noqa: B009  # of our own operators, which Airflow's type hides
+        tell(open_run_of(context, model), [_failure(task, error, text, path)])
     except Exception as reason:
         log.warning("Not entered into the ledger, told all the same: %s", reason)
         _send(text, _address(_airflow_url(), path))
@@ -85,7 +86,7 @@ def _failure(task: Any, error: object, text: str, path: str) -> Message:
 
 
 def _send(text: str, link: str) -> None:
-    from airflow.exceptions import AirflowNotFoundException
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     log.info("Message: %s %s", text, link)
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-    from governance.pipeline.run import Run
+    from governance.pipeline.run import Run, Step
 
 
 class ToldError(AirflowFailException):
@@ -48,7 +48,7 @@ class StepOperator(BaseOperator):
 
         try:
             run = open_run_of(context, self.model)
-            done = step(self.step)(run, **self.arguments)
+            done: Step = step(self.step)(run, **self.arguments)
             self.lineage = done.lineage
             notify.tell(run, done.messages)
         except UnavailableError:
@@ -63,7 +63,7 @@ class StepOperator(BaseOperator):
             raise ToldError(done.failed)
         return done.summary
 
-    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""
         return lineage.of(getattr(self, "lineage", None))
 

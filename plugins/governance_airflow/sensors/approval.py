@@ -94,11 +94,11 @@ class ApprovalSensor(BaseSensorOperator):
         trigger = ApprovalTrigger(model=self.model, run_id=run_id, role=self.role, poll_seconds=poll_seconds)
         self.defer(trigger=trigger, method_name="resume")
 
-    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say which evidence was waited for, and that it was signed."""
         return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, signed=True)
 
-    def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage:
+    def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say which evidence was waited for, as far as it was found: nobody signed it."""
         return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, signed=False)
 

@@ -36,7 +36,7 @@ class ApprovalTrigger(BaseTrigger):
     """
 
     def __init__(self, model: str, run_id: str, role: str, poll_seconds: float = 1.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow has no types here
         self.model = model
         self.run_id = run_id
         self.role = role
@@ -57,7 +57,7 @@ class ApprovalTrigger(BaseTrigger):
             # First, too: Airflow loses a task whose trigger fires before its deferral was entered.
             await asyncio.sleep(self.poll_seconds)
             answer = await asyncio.to_thread(self._ask)
-        yield TriggerEvent(answer)
+        yield TriggerEvent(answer)  # type: ignore[no-untyped-call]
 
     def _ask(self) -> dict[str, Any] | None:
         from governance.errors import GovernanceError, UnavailableError

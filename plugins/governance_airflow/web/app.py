@@ -119,15 +119,15 @@ def _who_can(request: Request, code: str) -> list[str]:
     if code != "may_not_sign":
         return []
     try:
-        found = services.of(request).open_desk().request(**_asked_for(request))
+        found = services.of(request).open_desk().request(*_asked_for(request))
     except errors.GovernanceError:
         return []
     names = [name for role in found.roles if not role.complete for name in role.eligible]
     return list(dict.fromkeys(names)) if found.status == "pending" else []
 
 
-def _asked_for(request: Request) -> dict[str, str]:
-    return {name: request.path_params[name] for name in ("model", "version")}
+def _asked_for(request: Request) -> tuple[str, str]:
+    return request.path_params["model"], request.path_params["version"]
 
 
 def _notice_page(request: Request, status: int, code: str, message: str) -> Response:

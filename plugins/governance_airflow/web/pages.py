@@ -4,6 +4,7 @@ Every text comes from the evidence, the ledger or the reviewed files and is esca
 their own. The address holds the whole state (model, version, attempt), so that a page can be shared.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -70,7 +71,7 @@ def review(
     return render(request, "review.html", tab="inbox", **who(found), **context)
 
 
-def _searched_after(desk: ReviewDesk, shown: Candidate) -> dict[str, Any] | None:
+def _searched_after(desk: ReviewDesk, shown: Candidate) -> Mapping[str, Any] | None:
     """Return the search for an alternative that followed a blocked attempt."""
     if shown.status != "blocked":
         return None
