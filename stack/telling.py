@@ -7,11 +7,14 @@ from typing import Any
 from rich.status import Status
 
 from governance.commands import verdicts
-from governance.commands.answer import console
+from governance.commands.answer import console, table
 from governance.records import Measurement, Verdict
 from governance.reports import words
 
 Json = dict[str, Any]
+
+SHOWN = 8
+"""So many alternatives are shown; the review page has all of them."""
 
 COLUMNS = 100
 """Width where there is no terminal to ask."""
@@ -23,6 +26,11 @@ _WORDS = {
     "deferred": ("waits", "magenta"),
     "up_for_retry": ("will be tried again", "yellow"),
     "upstream_failed": ("not reached", "dim"),
+}
+_PRICES = {
+    ("performance.accuracy", ()): "accuracy",
+    ("performance.unfavourable_selected", ()): "denied approved",
+    ("fairness.demographic_parity_difference", (("attribute", "race"),)): "parity, race",
 }
 
 
@@ -88,13 +96,16 @@ class Teller:
         self.say("")
 
     def alternatives(self, tried: Sequence[Json]) -> None:
-        """Say which alternatives were tried, and what the chosen one costs."""
-        chosen = next((one for one in tried if one["chosen"]), None)
+        """Say which alternatives were tried, and what each costs: the chosen one first, then what else passes."""
         self.title(f"{len(tried)} alternatives tried, none with a protected attribute")
-        for one in sorted(tried, key=lambda one: (not one["chosen"], not one["passes"]))[:8]:
-            mark = "chosen" if one["chosen"] else "passes" if one["passes"] else "fails "
-            self.console.print(f"  {mark:7} {one['label']:38} {_price(one)}", soft_wrap=True)
-        if chosen is None:
+        rows = table("", "alternative", *_PRICES.values(), numbers=_PRICES.values())
+        for one in sorted(tried, key=lambda one: (not one["chosen"], not one["passes"]))[:SHOWN]:
+            mark = "chosen" if one["chosen"] else "passes" if one["passes"] else "fails"
+            rows.add_row(mark, one["label"], *_prices(one), style="bold green" if one["chosen"] else None)
+        self.console.print(rows)
+        if len(tried) > SHOWN:
+            self.say(f"… and {len(tried) - SHOWN} more, on the review page.")
+        if not any(one["chosen"] for one in tried):
             self.bad("None passes every rule: the search ends empty-handed.")
 
     def signature(self, name: str, role: str, decision: Json) -> None:
@@ -103,13 +114,6 @@ class Teller:
         self.good(f"{name} ({role}) {said} evidence {decision['evidence'][:16]}")
 
 
-def _price(one: Json) -> str:
-    values = {m.key: m for m in map(Measurement.from_dict, one["measurements"])}
-    parts = []
-    for (name, slice_), measurement in values.items():
-        short = {"performance.accuracy": "accuracy", "performance.unfavourable_selected": "denied approved"}.get(name)
-        if name == "fairness.demographic_parity_difference" and slice_ == (("attribute", "race"),):
-            short = "parity race"
-        if short:
-            parts.append(f"{short} {words.number(name, measurement.value)}")
-    return " · ".join(parts)
+def _prices(one: Json) -> list[str]:
+    found = {m.key: m.value for m in map(Measurement.from_dict, one["measurements"])}
+    return [words.number(name, found.get((name, slice_))) for name, slice_ in _PRICES]
