@@ -121,7 +121,8 @@ class Story:
         try:
             for entry in self.ledger.find(subject=MODEL, after=self.seq):
                 self.seq = entry.seq
-                self._tell_entry(entry)
+                if entry.data.get("run_id", self.run_id) == self.run_id:
+                    self._tell_entry(entry)
         except UnavailableError:
             return
         if not self.asked and any(
@@ -169,6 +170,8 @@ class Story:
         if self.sign == "me":
             self.teller.say("Sign in the browser, as two people in different roles:")
             self.teller.pairs({name: self.stack.login(name) for name in REVIEWERS})
+            self.teller.say("These two are refused, and read why: a developer of the model, and who started the run:")
+            self.teller.pairs({name: self.stack.login(name) for name in ("dana", ENGINEER)})
             return
         for login in REVIEWERS:
             self._sign(login, version)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from governance.records import Outcome, RuleResult, Verdict
-from governance.reports.reading import ACCURACY, AUC, PARITY, UNFAVOURABLE_SELECTED, Json, Reading
+from governance.reports.reading import ACCURACY, PARITY, UNFAVOURABLE_SELECTED, Json, Reading
 
 MISSING = "–"
 """What stands where there is no number: never zero, never nothing."""
@@ -262,20 +262,15 @@ def search_summary(before: Reading, after: Reading) -> str:
     if chosen is None:
         return ""
     passing = [item for item in tried if item.get("passes")]
-    record = (
-        f"{plural(len(tried), 'alternative')} on record, {len(passing)} within every rule{_choice(chosen, passing)}."
-    )
+    record = f"{plural(len(tried), 'alternative')} on record, {len(passing)} within every rule{_choice(passing)}."
     return f"{_kept(before, after, chosen)} {record}"
 
 
-def _choice(chosen: Mapping[str, Json], passing: Sequence[Mapping[str, Json]]) -> str:
-    """Return by what the chosen one is the best of those that pass; nothing where it is not, or stands alone."""
-    for name, said in ((ACCURACY, "it is the most accurate"), (AUC, "it has the highest ROC AUC")):
-        numbers = [Reading(item).value(name) for item in passing]
-        best = Reading(chosen).value(name)
-        if len(passing) > 1 and best is not None and all(number is None or number <= best for number in numbers):
-            return f"; of these {said}"
-    return ""
+def _choice(passing: Sequence[Mapping[str, Json]]) -> str:
+    """Return by which rule one was chosen of those that pass; nothing where it stood alone."""
+    if len(passing) < 2:
+        return ""
+    return "; of those that rank applicants as well as the best, the one that changes the model least was chosen"
 
 
 def _kept(before: Reading, after: Reading, chosen: Mapping[str, Json]) -> str:

@@ -42,7 +42,8 @@ def test_the_page_answers_what_a_reviewer_asks_first(office, page):
         "1 of 2 signed: Compliance is missing.",
         "parity difference 0.203 → 0.088, for accuracy 0.924 → 0.892 and denied applicants approved 46 % → 81 %.",
         "Parity difference race 1,989 0.088 0.054 – 0.144 ≤ 0.10 · warn > 0.05",
-        "69 alternatives on record, 17 within every rule.",
+        "69 alternatives on record, 17 within every rule; of those that rank applicants as well as the best, "
+        "the one that changes the model least was chosen.",
         "You may sign. So may Ines Marchetti.",
         "Credit history meets guidelines",
     ):

@@ -161,7 +161,8 @@ def test_the_search_says_by_what_its_choice_is_the_best():
     after["alternatives"]["tried"] = same_model
 
     assert words.search_summary(Reading(before), Reading(after)).endswith(
-        "9 alternatives on record, 2 within every rule; of these it is the most accurate."
+        "9 alternatives on record, 2 within every rule; of those that rank applicants as well as the best, "
+        "the one that changes the model least was chosen."
     )
 
 
