@@ -17,6 +17,9 @@ from governance.settings import Settings
 from governance.yamlfile import Document, Strict
 
 Tier = Literal["high", "medium", "low"]
+TaskName = Literal["binary_classification", "multiclass_classification", "regression"]
+Value = bool | int | str
+"""A value of the target that names a class."""
 
 
 class Owner(Strict):
@@ -35,10 +38,22 @@ class DataSpec(Strict):
 
 
 class Target(Strict):
-    """The column that the model learns, and what is wrong with it."""
+    """The column that the model learns, and what is wrong with it.
+
+    Attributes:
+        column: Its name.
+        favourable: The value that is good for the person concerned. Needed where two classes are told apart; of more
+            classes it may be named, and groups are then compared by who gets it.
+        classes: All classes, in the order of the scores, where there are more than two.
+        unit: Of the number that a regression predicts.
+        meaning: What it means.
+        known_bias: What is wrong with it.
+    """
 
     column: str
-    favourable: int = 1
+    favourable: Value | None = None
+    classes: list[Value] | None = None
+    unit: str | None = None
     meaning: str
     known_bias: str
 
@@ -128,12 +143,14 @@ class ModelSpec(Strict):
     owner: Owner
     developers: list[str] = Field(min_length=1)
     tier: Tier
-    task: Literal["binary_classification"]
+    task: TaskName
+    trained: Literal["here", "elsewhere"] = "here"
     data: DataSpec
     target: Target
     limitations: str
     assumptions: str
-    protected: dict[str, Protected]
+    protected: dict[str, Protected] = Field(default_factory=dict)
+    no_persons: str | None = Field(default=None, min_length=10)
     intersections: list[list[str]] = Field(default_factory=list)
     features: dict[str, str] = Field(min_length=1)
     proxies: list[str] = Field(default_factory=list)
@@ -146,6 +163,23 @@ class ModelSpec(Strict):
     def __eq__(self, other: object) -> bool:
         """Compare what is written; where it was read from holds the spec itself, and would be compared for ever."""
         return isinstance(other, ModelSpec) and self.model_dump() == other.model_dump()
+
+    @model_validator(mode="after")
+    def _target_of_task(self) -> "ModelSpec":
+        target, task = self.target, self.task
+        if task == "binary_classification":
+            if target.favourable is None:
+                raise ValueError("binary_classification needs `target.favourable`: the value that is good for people.")
+            if target.classes is not None:
+                raise ValueError("`target.classes` is for multiclass_classification; name `target.favourable` instead.")
+        elif task == "regression":
+            if target.favourable is not None or target.classes is not None:
+                raise ValueError("a regression predicts a number: remove `favourable` and `classes` from `target`.")
+        elif target.classes is None or len(set(target.classes)) < max(3, len(target.classes)):
+            raise ValueError("multiclass_classification needs `target.classes`: three or more that differ.")
+        elif target.favourable is not None and target.favourable not in target.classes:
+            raise ValueError(f"`target.favourable: {target.favourable}` is not among `target.classes`.")
+        return self
 
     @field_validator("purpose", "limitations", "assumptions")
     @classmethod
