@@ -150,7 +150,7 @@ def test_slices_name_the_group_the_intersection_and_what_is_compared(people):
     assert (("race", "Black"), ("sex", "women")) in slices
     assert (("attribute", "race"),) in slices
     assert (("attribute", "race × sex"),) in slices
-    assert len(found) == (3 + 2 + 6) * len(RATES) + 3 * (len(COMPARISONS) + 1)
+    assert len(found) == (3 + 2 + 6) * (len(RATES) + 1) + 3 * (len(COMPARISONS) + 1)
 
 
 def test_each_rate_counts_its_own_denominator():
@@ -263,7 +263,8 @@ def test_every_row_twice_leaves_the_estimates_and_narrows_the_intervals(people, 
     twice = keyed(measure_fairness(np.tile(labels, 2), np.tile(predictions, 2), doubled, [("race", "sex")]))
 
     for key, found in measured.items():
-        assert twice[key].value == pytest.approx(found.value)
+        grows = math.sqrt(2) if key[0] == "selection_rate_z" else 1
+        assert twice[key].value == pytest.approx(found.value * grows)
         if found.method == "wilson":
             assert twice[key].high - twice[key].low < found.high - found.low
     parity = ("demographic_parity_difference", "attribute=race")
