@@ -14,7 +14,7 @@ repeat its bias.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
@@ -193,6 +193,53 @@ def every_intersection(groups: Mapping[str, Sequence[str]]) -> tuple[list[tuple[
     return small, [names for names in found if names not in set(small)]
 
 
+@dataclass(frozen=True)
+class Grouped:
+    """Which group of one attribute or intersection each row belongs to.
+
+    Attributes:
+        attributes: What the groups are groups of: one attribute, or several.
+        slices: Attribute → group, of each group that occurs.
+        position: The position of each row's group among these, shape (n).
+        n: Rows of each group, shape (groups).
+    """
+
+    attributes: tuple[str, ...]
+    slices: tuple[dict[str, str], ...]
+    position: Array
+    n: Array
+
+
+def group_rows(
+    groups: Mapping[str, Sequence[str]], intersections: Iterable[tuple[str, ...]], n: int
+) -> Iterator[Grouped]:
+    """Yield the groups of each attribute and intersection, row by row: for measures that counts are not enough for.
+
+    Args:
+        groups: As in :func:`measure_fairness`.
+        intersections: Which attributes to cross with each other.
+        n: How many rows there are.
+
+    Raises:
+        InputError: As :func:`measure_fairness`, of groups.
+    """
+    coded = {name: _code(name, values, n) for name, values in groups.items()}
+    crossed = [tuple(names) for names in intersections]
+    _check_intersections(crossed, coded)
+    for attributes in [*((name,) for name in coded), *crossed]:
+        shape = tuple(len(coded[attribute].names) for attribute in attributes)
+        joint: Array = np.zeros(n, dtype=np.intp)
+        for attribute, size in zip(attributes, shape, strict=True):
+            joint *= size
+            joint += coded[attribute].position[coded[attribute].codes + 1]
+        counts = np.bincount(joint, minlength=prod(shape))
+        present = np.flatnonzero(counts)
+        found = np.unravel_index(present, shape)
+        parts = [coded[each].names[position].tolist() for each, position in zip(attributes, found, strict=True)]
+        slices = tuple(dict(zip(attributes, names, strict=True)) for names in zip(*parts, strict=True))
+        yield Grouped(attributes, slices, np.searchsorted(present, joint), counts[present])
+
+
 def demographic_parity_difference(groups: Groups) -> Array:
     """How far apart the selection rates of two groups are, at most.
 
@@ -367,6 +414,19 @@ def impact_ratio(first: Share, second: Share) -> tuple[float, Interval]:
     return p1 / p2, Interval(max(low or 0.0, 0.0), high)
 
 
+def share_compared(compared: int, n: int, slice: Mapping[str, str]) -> Measurement:
+    """Share of rows in groups that are large enough to be compared: the rest is reported, but compared with nobody.
+
+    Formula: rows of groups of at least minimum n / all rows.
+    Source: counted; minimum n as the policy has it.
+    Ideal: 1.
+    Limits: a group that is large enough may still have too few rows in the denominator of one rate.
+    """
+    if n == 0:
+        return Measurement("fairness.share_compared", None, 0, slice, reason="there are no rows")
+    return Measurement("fairness.share_compared", compared / n, n, slice, method="counted")
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a comparison between groups needs to know besides its formula.
@@ -510,15 +570,8 @@ def _compare_groups(table: Table, minimum_n: int, asked: Asked) -> list[Measurem
             else Measurement(f"fairness.{comparison.compute.__name__}", None, 0, whole, reason=NO_LABELS)
             for comparison in asked.comparisons
         ),
-        _share_compared(int(counts.sum()), int(table.counts.sum()), whole),
+        share_compared(int(counts.sum()), int(table.counts.sum()), whole),
     ]
-
-
-def _share_compared(compared: int, n: int, slice: dict[str, str]) -> Measurement:
-    """Share of rows in groups that are large enough to be compared: the rest is reported, but compared with nobody."""
-    if n == 0:
-        return Measurement("fairness.share_compared", None, 0, slice, reason="there are no rows")
-    return Measurement("fairness.share_compared", compared / n, n, slice, method="counted")
 
 
 def _compare(
