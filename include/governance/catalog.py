@@ -59,23 +59,25 @@ class Target(Strict):
 
 
 class Protected(Strict):
-    """A protected attribute: indicators (group → column), or one column with its values.
+    """A protected attribute: indicators (group → column), or one column with its values or its bands.
 
-    Three forms are written in ``model.yaml``: ``race: {Black: black, otherwise: white}`` (indicators),
-    ``sex: {column: male, values: {men: 1, women: 0}}``, and ``region: region`` (a column of names).
+    Four forms are written in ``model.yaml``: ``race: {Black: black, otherwise: white}`` (indicators),
+    ``sex: {column: male, values: {men: 1, women: 0}}``, ``age: {column: age, bands: [40, 62]}`` (numbers, cut where
+    the law cuts: under 40, 40 to under 62, 62 and over), and ``region: region`` (a column of names).
     """
 
     indicators: dict[str, str] | None = None
     otherwise: str | None = None
     column: str | None = None
     values: dict[str, Any] | None = None
+    bands: list[int | float] | None = Field(default=None, min_length=1)
 
     @model_validator(mode="before")
     @classmethod
     def _forms(cls, written: Any) -> Any:
         if isinstance(written, str):
             return {"column": written}
-        if isinstance(written, dict) and not {"column", "values", "indicators"} & set(written):
+        if isinstance(written, dict) and not {"column", "values", "bands", "indicators"} & set(written):
             indicators = {group: column for group, column in written.items() if group != "otherwise"}
             return {"indicators": indicators, "otherwise": written.get("otherwise")}
         return written
@@ -86,6 +88,10 @@ class Protected(Strict):
             raise ValueError("name a column, or a column for each group.")
         if self.indicators and (self.column or self.values):
             raise ValueError("name a column with its values, or a column for each group, not both.")
+        if self.bands and (self.indicators or self.values or self.otherwise):
+            raise ValueError("`bands` cut one column of numbers: write them with `column` alone.")
+        if self.bands and sorted(set(self.bands)) != self.bands:
+            raise ValueError("`bands` are numbers that ascend, such as [40, 62].")
         return self
 
     @property

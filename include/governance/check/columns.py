@@ -65,6 +65,21 @@ def _empty(attribute: Protected, frame: "pd.DataFrame") -> Iterator[tuple[str, s
         for group, value in (attribute.values or {}).items():
             if not (frame[source] == value).any():
                 yield group, f"`{source}` is never {value!r}, but {_some(frame[source])}"
+        if attribute.bands:
+            yield from _empty_bands(attribute, frame)
+
+
+def _empty_bands(attribute: Protected, frame: "pd.DataFrame") -> Iterator[tuple[str, str]]:
+    from governance.data.protected import band_names, derive
+
+    try:
+        found = set(derive(frame, {"it": attribute})["it"])
+    except GovernanceError:
+        yield "any", f"`{attribute.column}` holds no numbers to cut into bands"
+        return
+    for group in band_names(attribute.bands or []):
+        if group not in found:
+            yield group, f"`{attribute.column}` is never there"
 
 
 def _some(values: Any) -> str:

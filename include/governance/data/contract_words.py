@@ -20,6 +20,7 @@ LOGICAL = {
     "str": "string",
     "datetime64": "timestamp",
     "datetime64[us, UTC]": "timestamp",
+    "Timestamp": "timestamp",
 }
 """What Great Expectations calls our logical types, where the names differ."""
 

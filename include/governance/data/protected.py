@@ -1,15 +1,16 @@
 """Which group each row belongs to.
 
-Protected attributes are never features. The spec says how to derive them: from one column (with names for its values)
-or from indicators, one column for each group. The result is text, one column for each attribute, and every row has a
-group: rows whose membership is not known are a group of their own, ``unknown``, so that nothing drops out of a
-denominator unseen.
+Protected attributes are never features. The spec says how to derive them: from one column (with names for its values,
+or cut into bands where it holds numbers) or from indicators, one column for each group. The result is text, one column
+for each attribute, and every row has a group: rows whose membership is not known are a group of their own, ``unknown``,
+so that nothing drops out of a denominator unseen.
 
 Not guaranteed: that the source is truthful. A missing indicator makes membership unknown even where another one is
 set, since it may hide a contradiction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from governance.catalog import Protected
@@ -33,7 +34,8 @@ def derive(frame: "pd.DataFrame", protected: Mapping[str, Protected]) -> "pd.Dat
         As many rows as ``frame``, with its index; no value is missing.
 
     Raises:
-        InputError: A source column is missing, or an indicator holds something other than 0 and 1.
+        InputError: A source column is missing, an indicator holds something other than 0 and 1, or a column that is
+            cut into bands holds no numbers.
     """
     import pandas as pd
 
@@ -48,6 +50,8 @@ def _groups(frame: "pd.DataFrame", name: str, attribute: Protected) -> Any:
         return _from_indicators(frame, name, attribute)
     (column,) = attribute.columns
     _require(frame, column, name)
+    if attribute.bands:
+        return _from_bands(frame[column], name, attribute.bands)
     return _from_column(frame[column], attribute)
 
 
@@ -92,6 +96,27 @@ def _from_column(values: Any, attribute: Protected) -> Any:
     else:
         groups = np.array([_as_text(value) for value in values], dtype=object)
     groups[missing] = UNKNOWN
+    return groups
+
+
+def band_names(bands: Sequence[int | float]) -> list[str]:
+    """Return the names of the groups that bands cut a column into, lowest first: one more than there are bands."""
+    between = [f"{low:g} to under {high:g}" for low, high in pairwise(bands)]
+    return [f"under {bands[0]:g}", *between, f"{bands[-1]:g} and over"]
+
+
+def _from_bands(values: Any, name: str, bands: Sequence[int | float]) -> Any:
+    import numpy as np
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if not is_numeric_dtype(values) or is_bool_dtype(values):
+        raise InputError(
+            f"Expected numbers in {values.name!r}, which `bands` of {name!r} cut into groups, found {values.dtype}. "
+            f"For names, write `{name}: {values.name}` in model.yaml."
+        )
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    groups = np.array(band_names(bands), dtype=object)[np.searchsorted(bands, numbers, side="right")]
+    groups[np.isnan(numbers)] = UNKNOWN  # NaN sorts behind everything: it would count as the highest band
     return groups
 
 

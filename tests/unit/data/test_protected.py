@@ -6,9 +6,10 @@ import pytest
 from frames import quick
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from governance.catalog import Protected
-from governance.data.protected import derive
+from governance.data.protected import band_names, derive
 from governance.errors import InputError
 
 RACE = {"Black": "black", "Hispanic": "hispan", "White": "white"}
@@ -92,3 +93,51 @@ def test_every_row_has_a_group_and_keeps_its_index():
 def test_a_missing_source_column_is_an_error(written):
     with pytest.raises(InputError, match="which the data do not have"):
         groups({"black": [1], "white": [0]}, written)
+
+
+AGE = {"column": "age", "bands": [40, 62]}
+
+
+def test_bands_cut_numbers_and_a_bound_belongs_to_the_band_above_it():
+    found = groups({"age": [17.0, 39.9, 40.0, 61.9, 62.0, 99.0, np.nan]}, AGE)
+
+    middle = "40 to under 62"
+    assert found == ["under 40", "under 40", middle, middle, "62 and over", "62 and over", "unknown"]
+
+
+@quick
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=10),
+    st.lists(st.integers(-100, 100), min_size=1, max_size=4, unique=True).map(sorted),
+)
+def test_every_number_is_in_exactly_the_band_that_its_name_says(ages, bands):
+    for age, group in zip(ages, groups({"age": ages}, {"column": "age", "bands": bands}), strict=True):
+        passed = sum(age >= bound for bound in bands)
+        assert group == band_names(bands)[passed]
+
+
+def test_one_band_makes_two_groups():
+    assert groups({"age": [39, 40]}, {"column": "age", "bands": [40]}) == ["under 40", "40 and over"]
+
+
+@pytest.mark.parametrize("ages", [["20-30", "60+"], [True, False]], ids=["text", "yes/no"])
+def test_bands_of_something_else_than_numbers_are_refused(ages):
+    with pytest.raises(InputError, match="Expected numbers in 'age'"):
+        groups({"age": ages}, AGE)
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ({"column": "age", "bands": [62, 40]}, "ascend"),
+        ({"column": "age", "bands": [40, 40]}, "ascend"),
+        ({"column": "age", "bands": []}, "at least 1"),
+        ({"bands": [40]}, "name a column"),
+        ({"column": "age", "bands": [40], "values": {"old": 1}}, "with `column` alone"),
+        ({"column": "age", "bands": [float("nan")]}, "finite"),
+    ],
+    ids=["descending", "twice", "none", "no column", "and values", "nan"],
+)
+def test_bands_that_cut_nothing_are_refused(written, reason):
+    with pytest.raises(ValidationError, match=reason):
+        Protected.model_validate(written)
