@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower"]
-Of = Literal["everything", "attributes", "groups", "features"]
+Of = Literal["everything", "attributes", "groups", "features", "classes"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class MeasureInfo:
     Attributes:
         title: The measure in words.
         better: Which way is better; ``None`` where neither is by itself.
-        unit: ``share``, ``difference``, ``ratio``, ``ms``, ``bytes``, ``count``, ``nats`` or ``correlation``.
+        unit: One of :data:`RANGES`; ``amount`` and ``number`` are in the unit of the target.
         family: The part of the name before the dot.
-        of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature.
+        of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature, a class.
         lowest: The smallest value it can take; ``None`` without an end.
         highest: The largest value it can take; ``None`` without an end.
         has_interval: Whether it comes with a 95 % interval. What is counted has none.
@@ -44,6 +44,8 @@ class MeasureInfo:
         """The values it can take, in words: ``0 to 1``, ``0 or more``."""
         if self.highest is None:
             return "any number" if self.lowest is None else f"{self.lowest:g} or more"
+        if self.lowest is None:
+            return f"{self.highest:g} or less"
         return f"{self.lowest:g} to {self.highest:g}"
 
 
@@ -51,6 +53,9 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "share": (0, 1),
     "difference": (0, 1),
     "gain": (-1, 1),
+    "change": (-1, 1),
+    "skill": (None, 1),
+    "amount": (0, None),
     "correlation": (-1, 1),
     "deviations": (0, None),
     "ratio": (0, None),
@@ -58,6 +63,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "ms": (0, None),
     "bytes": (0, None),
     "count": (0, None),
+    "number": (None, None),
 }
 """Unit → what a number of this unit can be."""
 
@@ -67,25 +73,56 @@ performance.balanced_accuracy           higher  share        everything  Balance
 performance.precision                   higher  share        everything  Precision
 performance.recall                      higher  share        everything  Recall
 performance.f1                          higher  share        everything  F1
+performance.f1_macro                    higher  share        everything  F1, mean of classes
+performance.class_precision             higher  share        classes     Precision of the class
+performance.class_recall                higher  share        classes     Recall of the class
 performance.roc_auc                     higher  share        everything  ROC AUC
+performance.average_precision           higher  share        everything  Average precision
 performance.log_loss                    lower   nats         everything  Log loss
 performance.brier_score                 lower   share        everything  Brier score
+performance.calibration_error           lower   share        everything  Calibration error
 performance.base_rate                   -       share        everything  Base rate
 performance.accuracy_gain               higher  gain         everything  Gain over base rate
 performance.unfavourable_selected       lower   share        everything  Unfavourable label, favourable prediction
+performance.rmse                        lower   amount       everything  Root mean squared error
+performance.mae                         lower   amount       everything  Mean absolute error
+performance.median_absolute_error       lower   amount       everything  Median absolute error
+performance.mean_error                  -       number       everything  Mean error
+performance.mape                        lower   ratio        everything  Mean absolute percentage error
+performance.r2                          higher  skill        everything  R²
+performance.error_gain                  higher  skill        everything  Gain over always the median
+performance.accuracy_change             higher  change       everything  Change of accuracy
+performance.roc_auc_change              higher  change       everything  Change of ROC AUC
+performance.brier_change                lower   change       everything  Change of Brier score
+performance.log_loss_change             lower   number       everything  Change of log loss
+performance.mae_change                  lower   number       everything  Change of mean absolute error
+performance.rmse_change                 lower   number       everything  Change of root mean squared error
 fairness.selection_rate                 -       share        groups      Selection rate
 fairness.true_positive_rate             higher  share        groups      True positive rate
 fairness.false_positive_rate            lower   share        groups      False positive rate
 fairness.false_negative_rate            lower   share        groups      False negative rate
 fairness.precision                      higher  share        groups      Precision
 fairness.accuracy                       higher  share        groups      Accuracy
+fairness.impact_ratio                   higher  share        groups      Impact ratio
+fairness.mean_prediction                -       number       groups      Mean prediction
+fairness.mean_error                     -       number       groups      Mean error
+fairness.mean_absolute_error            lower   amount       groups      Mean absolute error
 fairness.demographic_parity_difference  lower   difference   attributes  Parity difference
 fairness.disparate_impact_ratio         higher  share        attributes  Disparate impact ratio
 fairness.denial_ratio                   lower   ratio        attributes  Denial ratio
 fairness.standardised_difference        lower   deviations   attributes  Standardised difference
+fairness.selection_rate_z               lower   deviations   attributes  Selection rate z
 fairness.equal_opportunity_difference   lower   difference   attributes  Equal opportunity difference
+fairness.equal_opportunity_ratio        higher  share        attributes  Equal opportunity ratio
 fairness.equalised_odds_difference      lower   difference   attributes  Equalised odds difference
+fairness.equalised_odds_ratio           higher  share        attributes  Equalised odds ratio
 fairness.predictive_parity_difference   lower   difference   attributes  Predictive parity difference
+fairness.predictive_parity_ratio        higher  share        attributes  Predictive parity ratio
+fairness.accuracy_difference            lower   difference   attributes  Accuracy difference
+fairness.mean_prediction_difference     lower   amount       attributes  Mean prediction difference
+fairness.mean_prediction_ratio          higher  share        attributes  Mean prediction ratio
+fairness.standardised_mean_difference   lower   deviations   attributes  Standardised mean difference
+fairness.mean_error_difference          lower   amount       attributes  Mean error difference
 fairness.share_compared                 higher  share        attributes  Share compared
 explainability.coverage                 higher  share        everything  Explained predictions
 explainability.top_10_share             higher  share        everything  Explained by the top 10
@@ -103,16 +140,17 @@ provenance.unknown_authors              lower   count        everything  Authors
 COUNTED = frozenset(
     {
         "fairness.share_compared",
+        "fairness.selection_rate_z",
         "operations.load_ms",
         "operations.artifact_bytes",
         "provenance.uncommitted_changes",
         "provenance.unknown_authors",
     }
 )
-"""What is counted, and so has no interval."""
+"""What is counted or is itself a test, and so has no interval."""
 
 WAYS: dict[str, Better | None] = {"higher": "higher", "lower": "lower", "-": None}
-PARTS: dict[str, Of] = {of: of for of in ("everything", "attributes", "groups", "features")}
+PARTS: dict[str, Of] = {of: of for of in ("everything", "attributes", "groups", "features", "classes")}
 
 
 def _read() -> Iterator[tuple[str, MeasureInfo]]:

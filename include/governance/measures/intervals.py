@@ -28,6 +28,9 @@ SEED = 20260401
 DRAWS = 2000
 """Resamples per bootstrap (Efron and Tibshirani 1993 ask for at least 1,000 for a percentile interval)."""
 
+LARGEST_EXPONENT = 700.0
+"""Of e, before floating-point numbers end."""
+
 
 class Interval(NamedTuple):
     """Lower and upper end of a 95 % interval; ``None`` for an end that the data cannot bound."""
@@ -72,7 +75,7 @@ def proportion(name: str, share: Share, slice: dict[str, str] | None = None) -> 
     return Measurement(name, part / whole, whole, slice or {}, low, high, "wilson")
 
 
-def paired_gain(better: int, worse: int, n: int) -> Interval:
+def paired_gain(better: float, worse: float, n: int) -> Interval:
     """Return the interval of a difference of two proportions that were measured on the same rows.
 
     Formula: with b + ½ and c + ½ for the rows that only one side gets right, and N = n + 2,
@@ -81,7 +84,7 @@ def paired_gain(better: int, worse: int, n: int) -> Interval:
     Limits: rows must be independent of each other.
 
     Args:
-        better: Rows that only the first side gets right (b).
+        better: Rows that only the first side gets right (b); need not be whole.
         worse: Rows that only the second side gets right (c).
         n: All rows, at least 1.
     """
@@ -91,25 +94,24 @@ def paired_gain(better: int, worse: int, n: int) -> Interval:
     return Interval(max(difference - half, -1.0), min(difference + half, 1.0))
 
 
-def mean_of_two(first: Share, second: Share) -> Interval:
-    """Return the interval of the mean of two independent proportions, from their own Wilson intervals.
+def mean_of_shares(*shares: Share) -> Interval:
+    """Return the interval of the mean of independent proportions, from their own Wilson intervals.
 
-    Formula: estimate − ½ √((p₁ − l₁)² + (p₂ − l₂)²), and the same upwards.
+    Formula: estimate − √(Σ (pᵢ − lᵢ)²) / k for k proportions pᵢ with lower ends lᵢ, and the same upwards.
     Source: Zou and Donner (2008), Statistics in Medicine 27(10): the method of variance estimates recovery.
-    Limits: the two must rest on different rows.
+    Limits: each must rest on rows of its own.
 
     Args:
-        first: One rate, whose denominator is not 0.
-        second: The other rate, likewise.
+        shares: The rates, whose denominators are not 0.
     """
     estimate, below, above = 0.0, 0.0, 0.0
-    for share in (first, second):
+    for share in shares:
         value = float(share.part / share.whole)
         low, high = wilson(int(share.part), int(share.whole))
-        estimate += value / 2
+        estimate += value / len(shares)
         below += (value - low) ** 2
         above += (high - value) ** 2
-    return Interval(estimate - math.sqrt(below) / 2, estimate + math.sqrt(above) / 2)
+    return Interval(estimate - math.sqrt(below) / len(shares), estimate + math.sqrt(above) / len(shares))
 
 
 def normal_mean(values: Array, *, at_least: float = -math.inf, at_most: float = math.inf) -> Interval:
@@ -126,7 +128,7 @@ def normal_mean(values: Array, *, at_least: float = -math.inf, at_most: float = 
     """
     if values.size < 2:
         return Interval(None, None)
-    mean, half = float(values.mean()), Z * float(values.std(ddof=1)) / math.sqrt(values.size)
+    mean, half = float(values.mean()), half_width(values)
     return Interval(max(mean - half, at_least), min(mean + half, at_most))
 
 
@@ -147,6 +149,77 @@ def ratio_of_means(part: Array, whole: Array) -> Interval:
     ratio = float(part.mean()) / mean
     half = Z * float((part - ratio * whole).std(ddof=1)) / (mean * math.sqrt(part.size))
     return Interval(max(ratio - half, 0.0), min(ratio + half, 1.0))
+
+
+def ratio_of_losses(part: Array, whole: Array) -> Interval:
+    """Return the large-sample interval of ``mean(part) / mean(whole)`` for losses of two rivals on the same rows.
+
+    Formula: R exp(± z s(part / mean(part) − whole / mean(whole)) / √n): the delta method on the scale of logarithms,
+    where ratios are closer to normal and cannot fall below 0.
+    Source: Cochran (1977), Sampling Techniques, section 2.11, for the variance; Casella and Berger (2002), Statistical
+    Inference, section 5.5.4, for carrying it to another scale.
+    Limits: too narrow for fewer than some 100 rows or a few huge losses; a ratio of 0 has an interval of width 0.
+
+    Args:
+        part: One loss a row, 0 or more, shape (n).
+        whole: One loss a row, 0 or more, of mean above 0, shape (n).
+    """
+    if part.size < 2:
+        return Interval(None, None)
+    first, second = float(part.mean()), float(whole.mean())
+    if first == 0:
+        return Interval(0.0, 0.0)
+    factor = math.exp(min(half_width(part / first - whole / second), LARGEST_EXPONENT))
+    return Interval(first / second / factor, first / second * factor)
+
+
+def root_of_mean(squares: Array) -> Interval:
+    """Return the large-sample interval of ``√mean(squares)``.
+
+    Formula: √m exp(± z s / (2 m √n)) with m the mean: the delta method on the scale of logarithms, which holds the true
+    value more often than m ± z s / √n where squares are skewed, as they are.
+    Source: Casella and Berger (2002), Statistical Inference, section 5.5.4.
+    Limits: too narrow for fewer than some 100 rows or a few huge squares; a root of 0 has an interval of width 0.
+
+    Args:
+        squares: One number a row, 0 or more, shape (n).
+    """
+    if squares.size < 2:
+        return Interval(None, None)
+    mean = float(squares.mean())
+    if mean == 0:
+        return Interval(0.0, 0.0)
+    factor = math.exp(min(half_width(squares / mean) / 2, LARGEST_EXPONENT))
+    return Interval(math.sqrt(mean) / factor, math.sqrt(mean) * factor)
+
+
+def half_width(influence: Array) -> float:
+    """Return half the width of the interval of a statistic, from what each row adds to it.
+
+    Formula: z s / √n.
+    Source: Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6: the infinitesimal
+    jackknife. For a mean, a row's influence is its value, and this is the central limit theorem.
+    Limits: for statistics that change smoothly with the rows; at least two rows.
+
+    Args:
+        influence: By how much the statistic grows, per share of weight that the row gains, shape (n).
+    """
+    return Z * float(influence.std(ddof=1)) / math.sqrt(influence.size)
+
+
+def logit(value: float, half: float) -> Interval:
+    """Return an interval for a number between 0 and 1 that stays there: symmetrical on the scale of log odds.
+
+    Formula: the inverse logit of ln(v / (1 − v)) ± h / (v (1 − v)), the delta method.
+    Source: Boyd, Eng and Page (2013), Area under the Precision-Recall Curve, ECML PKDD, section 3.2.
+    Limits: none for 0 and 1 themselves, where log odds are infinite.
+
+    Args:
+        value: The estimate, above 0 and below 1.
+        half: Half the width of its interval if it were symmetrical.
+    """
+    centre, half = math.log(value / (1 - value)), half / (value * (1 - value))
+    return Interval(_inverse_logit(centre - half), _inverse_logit(centre + half))
 
 
 def spearman(correlation: float, n: int) -> Interval:
@@ -182,20 +255,59 @@ def delong_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, flo
         labels: 0 or 1, both of them present, shape (n).
         scores: Higher for 1, finite, shape (n).
     """
-    positive = np.asarray(labels) == 1
-    values = np.asarray(scores, dtype=np.float64)
-    m, n = int(positive.sum()), int((~positive).sum())
-    ranks = midranks(values)
     # Sorted, so that the order of rows does not even change the last bit.
-    above = np.sort(ranks[positive] - midranks(values[positive])) / n
-    below = np.sort(ranks[~positive] - midranks(values[~positive])) / m
+    above, below = (np.sort(side) for side in placements(np.asarray(labels) == 1, np.asarray(scores, np.float64)))
     area = float(above.mean())
-    variance = _variance_of_mean(above) + _variance_of_mean(below)
+    variance = variance_of_mean(above) + variance_of_mean(below)
     if variance <= 0:
-        smaller = min(m, n)
+        smaller = min(above.size, below.size)
         return area, *wilson(area * smaller, smaller)
     half = Z * math.sqrt(variance)
     return area, max(area - half, 0.0), min(area + half, 1.0)
+
+
+def delong_change(labels: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[float, Interval]:
+    """Return by how much the first area under the ROC curve is above the second, with its interval.
+
+    Formula: each row's placement under the first scores minus that under the second; the difference is the mean over
+    rows with label 1, its variance var(D₁)/m + var(D₀)/n, and the interval is difference ± z √variance within [−1, 1].
+    Source: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3): two correlated curves.
+    Limits: a variance of 0 (the same order of rows under both) says nothing of the next sample; then the interval of
+    a paired difference of proportions over the smaller class takes its place.
+
+    Args:
+        labels: 0 or 1, both of them present, shape (n).
+        first: Higher for 1, finite, shape (n).
+        second: The rival's, for the same rows, shape (n).
+    """
+    positive = np.asarray(labels) == 1
+    ours, theirs = (placements(positive, np.asarray(scores, np.float64)) for scores in (first, second))
+    above, below = (np.sort(one - other) for one, other in zip(ours, theirs, strict=True))
+    change = float(above.mean())
+    variance = variance_of_mean(above) + variance_of_mean(below)
+    if variance <= 0:
+        smaller = min(above.size, below.size)
+        return change, paired_gain(max(change, 0) * smaller, max(-change, 0) * smaller, smaller)
+    half = Z * math.sqrt(variance)
+    return change, Interval(max(change - half, -1.0), min(change + half, 1.0))
+
+
+def placements(positive: Array, scores: Array) -> tuple[Array, Array]:
+    """Return where each row stands among the rows of the other label, ties counted half.
+
+    Args:
+        positive: True for label 1, both of them present, shape (n).
+        scores: Higher for 1, finite, shape (n).
+
+    Returns:
+        For each of the m rows with label 1 the share of the others that it is scored above, shape (m); for each of the
+        others the share of rows with label 1 that it is scored above, shape (n − m). Both in the order of the rows.
+    """
+    ranks = midranks(scores)
+    return (
+        (ranks[positive] - midranks(scores[positive])) / np.count_nonzero(~positive),
+        (ranks[~positive] - midranks(scores[~positive])) / np.count_nonzero(positive),
+    )
 
 
 def midranks(values: Array) -> Array:
@@ -269,5 +381,10 @@ def quantile_interval(values: Array, share: float) -> Interval:
     )
 
 
-def _variance_of_mean(values: Array) -> float:
-    return float(values.var(ddof=1)) / values.size if values.size > 1 else 0.0
+def variance_of_mean(values: Array) -> float:
+    """Return the variance of a mean of sorted values; exactly 0 where they are all the same, or only one."""
+    return float(values.var(ddof=1)) / values.size if values[0] < values[-1] else 0.0
+
+
+def _inverse_logit(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds)) if odds > -LARGEST_EXPONENT else 0.0

@@ -17,14 +17,19 @@ from governance.errors import InputError
 from governance.measures import confusion
 from governance.measures.confusion import FALSE_NEGATIVE, TRUE_NEGATIVE, TRUE_POSITIVE, Array, Rate, Share
 from governance.measures.intervals import (
+    Z,
     delong_auc,
-    mean_of_two,
+    logit,
+    mean_of_shares,
     normal_mean,
     paired_gain,
     proportion,
     wilson,
 )
 from governance.records import Measurement
+
+BINS = 10
+"""Of the calibration error: as many as Naeini et al. (2015) and most who report one use."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,17 @@ def measure_performance(labels: npt.ArrayLike, predictions: npt.ArrayLike, score
     Raises:
         InputError: The arrays differ in length, or labels or predictions hold anything but 0 and 1.
     """
+    rows = as_predictions(labels, predictions, scores)
+    rates = [proportion(f"performance.{name}", rate(rows.counts)) for name, rate in RATES.items()]
+    return rates + [measure(rows) for measure in MEASURES]
+
+
+def as_predictions(labels: npt.ArrayLike, predictions: npt.ArrayLike, scores: npt.ArrayLike) -> Predictions:
+    """Return the rows in one form.
+
+    Raises:
+        InputError: As :func:`measure_performance` says.
+    """
     counts = confusion.count_cells(confusion.cells_of(labels, predictions))
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (counts.sum(),):
@@ -77,9 +93,7 @@ def measure_performance(labels: npt.ArrayLike, predictions: npt.ArrayLike, score
             f"Expected one score for each of {counts.sum()} rows, found an array of shape {values.shape}. "
             f"Pass the probability of label 1 alone."
         )
-    rows = Predictions(np.asarray(labels), values, counts)
-    rates = [proportion(f"performance.{name}", rate(counts)) for name, rate in RATES.items()]
-    return rates + [measure(rows) for measure in MEASURES]
+    return Predictions(np.asarray(labels), values, counts)
 
 
 def balanced_accuracy(rows: Predictions) -> Measurement:
@@ -95,7 +109,7 @@ def balanced_accuracy(rows: Predictions) -> Measurement:
         return Measurement(name, None, rows.n, reason=reason)
     rates = confusion.true_positive_rate(rows.counts), confusion.true_negative_rate(rows.counts)
     value = sum(float(rate.values) for rate in rates) / 2
-    return Measurement(name, value, rows.n, {}, *mean_of_two(*rates), "mover")
+    return Measurement(name, value, rows.n, {}, *mean_of_shares(*rates), "mover")
 
 
 def f1(rows: Predictions) -> Measurement:
@@ -118,7 +132,9 @@ def f1(rows: Predictions) -> Measurement:
 def roc_auc(rows: Predictions) -> Measurement:
     """Chance that a row with label 1 is scored above one with label 0, ties counted half.
 
-    Formula, source and limits of the interval: :func:`governance.measures.intervals.delong_auc`.
+    Formula: the Mann–Whitney statistic, Σ over pairs of rows with different labels / number of such pairs.
+    Source: Hanley and McNeil (1982), Radiology 143(1); of the interval,
+    :func:`governance.measures.intervals.delong_auc`.
     Ideal: 1; a coin gives 0.5.
     Limits: judges the order of scores only, not the decision or the calibration.
     """
@@ -127,6 +143,35 @@ def roc_auc(rows: Predictions) -> Measurement:
         return Measurement(name, None, rows.n, reason=reason)
     value, low, high = delong_auc(rows.labels, rows.scores)
     return Measurement(name, value, rows.n, {}, low, high, "delong")
+
+
+def average_precision(rows: Predictions) -> Measurement:
+    """Mean precision over the rows with label 1, each counted from the highest score down to its own.
+
+    Formula: Σ (Rₖ − Rₖ₋₁) Pₖ over the distinct scores from the highest, with precision P and recall R of what is scored
+    at least so high; no interpolation. The variance is that of the influence of a row on this sum, n⁻² Σ Iᵢ² with
+    Iᵢ = (yᵢ (P(sᵢ) − AP) + Σ over labels 1 scored t ≤ sᵢ of (yᵢ − P(t)) / (rows scored ≥ t)) / share of label 1,
+    and the interval is symmetrical on the scale of log odds.
+    Source: Manning, Raghavan and Schütze (2008), Introduction to Information Retrieval, section 8.4; for the variance
+    Efron (1982), The Jackknife, the Bootstrap and Other Resampling Plans, chapter 6 (infinitesimal jackknife); for the
+    scale Boyd, Eng and Page (2013), whose own variance AP (1 − AP) / m is too small for weak models where label 1 is
+    common.
+    Ideal: 1; a coin gives the share of label 1.
+    Limits: depends on the base rate; below some 50 rows of either label the interval holds 90 to 93 times in 100.
+    """
+    name = "performance.average_precision"
+    if reason := rows.unusable_scores or _one_label(rows):
+        return Measurement(name, None, rows.n, reason=reason)
+    scored, positive = _table_of_scores(rows)
+    reached, found = np.cumsum(scored), np.cumsum(positive)
+    precision = found / reached
+    value = float((positive * precision).sum() / found[-1])
+    variance = _variance_of_average_precision(scored, positive, precision, value)
+    if variance <= 0 or value >= 1:
+        # Nothing varies: the next sample will, and Wilson over the smaller class is the widest honest answer.
+        smaller = int(min(found[-1], rows.n - found[-1]))
+        return Measurement(name, value, rows.n, {}, *wilson(value * smaller, smaller), "wilson")
+    return Measurement(name, value, rows.n, {}, *logit(value, Z * np.sqrt(variance)), "infinitesimal jackknife")
 
 
 def log_loss(rows: Predictions) -> Measurement:
@@ -153,6 +198,23 @@ def brier_score(rows: Predictions) -> Measurement:
     return _mean_loss("performance.brier_score", rows, (rows.scores - rows.labels) ** 2, 1.0)
 
 
+def calibration_error(rows: Predictions) -> Measurement:
+    """How far scores are from the frequencies that they promise.
+
+    Formula: Σ nᵦ/n |share of label 1 − mean score| over ten bins of equally many rows, by score.
+    Source: Naeini, Cooper and Hauskrecht (2015), Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI;
+    of the bins and the interval, :func:`calibration_gap`.
+    Ideal: 0.
+    Limits: never 0 by chance, even if calibrated: about 0.02 for 2,000 rows, 0.07 for 200; errors of opposite sign
+    within one bin cancel.
+    """
+    name = "performance.calibration_error"
+    if rows.unusable_scores:
+        return Measurement(name, None, rows.n, reason=rows.unusable_scores)
+    value, low, high = calibration_gap(rows.labels, rows.scores)
+    return Measurement(name, value, rows.n, {}, low, high, "normal with bias")
+
+
 def base_rate(rows: Predictions) -> Measurement:
     """Accuracy of always predicting the more frequent label of these very rows.
 
@@ -169,7 +231,7 @@ def accuracy_gain(rows: Predictions) -> Measurement:
     """How much more often the model is right than always predicting the more frequent label.
 
     Formula: accuracy − base rate; the interval is paired, for both are measured on the same rows.
-    Source of the interval: :func:`governance.measures.intervals.paired_gain`.
+    Source: of the interval, :func:`governance.measures.intervals.paired_gain`.
     Ideal: above 0, with its lower end.
     Limits: 0 where the threshold favours one label on purpose, although the scores may be good; read it with ROC AUC.
     """
@@ -181,6 +243,40 @@ def accuracy_gain(rows: Predictions) -> Measurement:
     shared = int(np.minimum(right, always).sum())
     better, worse = int(right.sum()) - shared, int(always.sum()) - shared
     return Measurement(name, (better - worse) / rows.n, rows.n, {}, *paired_gain(better, worse, rows.n), "agresti-min")
+
+
+def calibration_gap(outcomes: Array, scores: Array) -> tuple[float, float, float]:
+    """Return the expected calibration error with its interval, as (error, low, high).
+
+    Formula: Σ nᵦ/n |mean outcome − mean score| over ten bins of equally many rows: their edges are the deciles of the
+    scores, and equal scores stay together. The interval reaches from error − b − h to error + h: h = z √Σ (nᵦ/n)² vᵦ
+    with vᵦ = p (1 − p) / (nᵦ + 4) and p = (outcomes + 2) / (nᵦ + 4), and b = Σ nᵦ/n √(2 vᵦ / π), the most by which
+    chance alone can lift the mean of the absolute gaps.
+    Source: Naeini, Cooper and Hauskrecht (2015), Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI;
+    equally many rows: Roelofs et al. (2022), Mitigating Bias in Calibration Error Estimation, AISTATS; vᵦ: Agresti and
+    Coull (1998), The American Statistician 52(2); b: the mean of a folded normal, Leone, Nelson and Nottingham (1961),
+    Technometrics 3(4).
+    Limits: never 0 by chance, even if calibrated: about 0.02 for 2,000 rows, 0.07 for 200. Errors of opposite sign
+    within one bin cancel. The interval holds the error of these bins at least 95 times in 100, and more where scores
+    are right.
+
+    Args:
+        outcomes: What came true, 0 or 1, shape (n), at least one row.
+        scores: The probability that was promised, from 0 to 1, shape (n).
+    """
+    order = np.argsort(scores)
+    ordered = scores[order]
+    edges = np.quantile(ordered, np.linspace(0, 1, BINS + 1)[1:-1])
+    starts = np.unique(np.r_[0, np.searchsorted(ordered, edges, side="right")])
+    starts = starts[starts < ordered.size]
+    n = np.diff(np.r_[starts, ordered.size])
+    came_true = np.add.reduceat((outcomes[order] == 1).astype(np.int64), starts)
+    weights, smoothed = n / ordered.size, (came_true + 2) / (n + 4)
+    error = float(np.abs(np.add.reduceat(ordered, starts) - came_true).sum() / ordered.size)
+    variances = smoothed * (1 - smoothed) / (n + 4)
+    bias = float((weights * np.sqrt(2 * variances / np.pi)).sum())
+    half = Z * float(np.sqrt((weights**2 * variances).sum()))
+    return error, max(error - bias - half, 0.0), min(error + half, 1.0)
 
 
 RATES: dict[str, Rate] = {
@@ -196,8 +292,10 @@ MEASURES: tuple[Callable[[Predictions], Measurement], ...] = (
     balanced_accuracy,
     f1,
     roc_auc,
+    average_precision,
     log_loss,
     brier_score,
+    calibration_error,
     base_rate,
     accuracy_gain,
 )
@@ -210,6 +308,25 @@ def _mean_loss(name: str, rows: Predictions, losses: Array, at_most: float) -> M
     losses = np.sort(losses)  # so that the order of rows does not even change the last bit
     interval = normal_mean(losses, at_least=0.0, at_most=at_most)
     return Measurement(name, float(losses.mean()), rows.n, {}, *interval, "normal")
+
+
+def _table_of_scores(rows: Predictions) -> tuple[Array, Array]:
+    """Return the distinct scores from the highest as (rows with this score, of them with label 1)."""
+    order = np.argsort(-rows.scores)
+    scores, labels = rows.scores[order], rows.labels[order] == 1
+    starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
+    return np.diff(np.r_[starts, scores.size]), np.add.reduceat(labels.astype(np.int64), starts)
+
+
+def _variance_of_average_precision(scored: Array, positive: Array, precision: Array, value: float) -> float:
+    """Return n⁻² Σ Iᵢ², the formula of :func:`average_precision`, from the table of distinct scores."""
+    n, m = int(scored.sum()), int(positive.sum())
+    weights = positive / np.cumsum(scored)
+    # Sums over this score and all below it: what a row of this score does to the precision that those see.
+    gained, lost = (np.cumsum(part[::-1])[::-1] for part in (weights, weights * precision))
+    of_positive = (precision - value + gained - lost) * n / m
+    of_negative = -lost * n / m
+    return float((positive * of_positive**2 + (scored - positive) * of_negative**2).sum()) / n**2
 
 
 def _one_label(rows: Predictions) -> str | None:

@@ -135,11 +135,11 @@ def test_the_paired_interval_holds_the_difference(better, worse, rest):
     assert -1 <= low <= (better - worse) / n <= high <= 1
 
 
-def test_the_mean_of_two_rates_combines_their_wilson_intervals():
+def test_the_mean_of_rates_combines_their_wilson_intervals():
     first, second = (Share(np.array(part), np.array(100), "") for part in (90, 60))
     low = 0.75 - 0.5 * math.hypot(0.9 - intervals.wilson(90, 100)[0], 0.6 - intervals.wilson(60, 100)[0])
 
-    assert intervals.mean_of_two(first, second).low == pytest.approx(low)
+    assert intervals.mean_of_shares(first, second).low == pytest.approx(low)
 
 
 def test_a_mean_of_one_row_has_no_interval():
