@@ -193,6 +193,30 @@ def every_intersection(groups: Mapping[str, Sequence[str]]) -> tuple[list[tuple[
     return small, [names for names in found if names not in set(small)]
 
 
+def whole_counts(counts: npt.ArrayLike, n: int) -> Array:
+    """Return how many people each row stands for, float64 without a fraction, shape (n).
+
+    Raises:
+        InputError: There is not one whole number from 0 for each row, or they add up to more than is exact.
+    """
+    people = np.asarray(counts)
+    if people.shape != (n,):
+        raise InputError(f"Expected one count for each of {n} rows, found an array of shape {people.shape}.")
+    try:
+        whole = people.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Expected whole numbers from 0 as counts, found something else: {error}.") from error
+    wrong = np.flatnonzero(~((whole >= 0) & (whole == np.floor(whole)) & (whole < np.inf)))
+    if wrong.size:
+        raise InputError(
+            f"Expected whole numbers from 0 as counts, found {people[wrong[0]]!r} in row {wrong[0]} "
+            f"and {wrong.size - 1} more."
+        )
+    if whole.sum() >= 2**53:
+        raise InputError(f"Expected counts that add up to less than {2**53}, found {whole.sum():g}.")
+    return whole
+
+
 @dataclass(frozen=True)
 class Grouped:
     """Which group of one attribute or intersection each row belongs to.
@@ -507,7 +531,7 @@ def _measure(
     coded = {name: _code(name, values, len(cells)) for name, values in groups.items()}
     crossed = [tuple(names) for names in intersections]
     _check_intersections(crossed, coded)
-    people = None if counts is None else _people(counts, len(cells))
+    people = None if counts is None else whole_counts(counts, len(cells))
     cells, found, people = _condense(cells, coded, people)
     names = {name: each.names for name, each in coded.items()}
     tables = [_tabulate(each, names, found, cells, people) for each in [*((name,) for name in coded), *crossed]]
@@ -609,26 +633,6 @@ def _code(name: str, values: Sequence[str], n: int) -> Coded:
         )
     names, position = np.unique([UNKNOWN, *(str(group) for group in found)], return_inverse=True)
     return Coded(np.asarray(codes), position, names)
-
-
-def _people(counts: npt.ArrayLike, n: int) -> Array:
-    """Return how many people each row stands for, float64 without a fraction, shape (n)."""
-    people = np.asarray(counts)
-    if people.shape != (n,):
-        raise InputError(f"Expected one count for each of {n} rows, found an array of shape {people.shape}.")
-    try:
-        whole = people.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"Expected whole numbers from 0 as counts, found something else: {error}.") from error
-    wrong = np.flatnonzero(~((whole >= 0) & (whole == np.floor(whole)) & (whole < np.inf)))
-    if wrong.size:
-        raise InputError(
-            f"Expected whole numbers from 0 as counts, found {people[wrong[0]]!r} in row {wrong[0]} "
-            f"and {wrong.size - 1} more."
-        )
-    if whole.sum() >= 2**53:
-        raise InputError(f"Expected counts that add up to less than {2**53}, found {whole.sum():g}.")
-    return whole
 
 
 def _condense(
