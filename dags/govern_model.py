@@ -30,7 +30,7 @@ FORM = {
         "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
     ),
 }
-FAMILIES = ("performance", "fairness", "explainability", "operations")
+FAMILIES = ("performance", "fairness", "drift", "explainability", "leakage", "robustness", "operations")
 
 
 def measure_and_judge(attempt: int, group: str, judge_id: str, **of: str) -> tuple[TaskGroup, Step]:

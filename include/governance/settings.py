@@ -6,8 +6,9 @@ works in any terminal of a machine where the stack runs.
 """
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from governance.errors import InputError
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CLIENT_FILE = "client.env"
 """What ``make up`` writes into the state folder for commands typed in another terminal."""
+
+DATABASE = re.compile(r"GOVERNANCE_SQL_[A-Z0-9_]+")
+"""Variables that hold the address of a database which data are read from, one for each database."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Settings:
         public_keys: Folder of the public keys that signatures are checked with.
         serving_url: The scoring service.
         airflow_url: Airflow's API server, for links and for the command line.
+        advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
     """
 
     state: Path
@@ -54,6 +59,7 @@ class Settings:
     public_keys: Path
     serving_url: str | None
     airflow_url: str | None
+    advisories: Path | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -85,6 +91,7 @@ VARIABLES = {
     "public_keys": "GOVERNANCE_PUBLIC_KEYS",
     "serving_url": "GOVERNANCE_SERVING_URL",
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
+    "advisories": "GOVERNANCE_ADVISORIES",
 }
 
 
@@ -98,7 +105,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         InputError: A ``GOVERNANCE_`` variable is not one of ours (a typing error would otherwise go unnoticed).
     """
     given = dict(os.environ if environment is None else environment)
-    unknown = sorted(name for name in given if name.startswith("GOVERNANCE_") and name not in VARIABLES.values())
+    unknown = sorted(
+        name
+        for name in given
+        if name.startswith("GOVERNANCE_") and name not in VARIABLES.values() and not DATABASE.fullmatch(name)
+    )
     if unknown:
         raise InputError(f"Unknown setting {unknown[0]}. Known: {', '.join(sorted(VARIABLES.values()))}.")
     root = Path(given.get("GOVERNANCE_ROOT", ROOT))
@@ -127,7 +138,66 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         public_keys=path("public_keys", state / "keys" / "public"),
         serving_url=values.get("GOVERNANCE_SERVING_URL"),
         airflow_url=values.get("GOVERNANCE_AIRFLOW_URL"),
+        advisories=optional_path("advisories"),
     )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """How ``s3://`` is reached, by the names that Amazon's own tools read.
+
+    Attributes:
+        endpoint: ``AWS_ENDPOINT_URL``: an S3 of one's own; Amazon's without it.
+        key: ``AWS_ACCESS_KEY_ID``; without it, the machine's own role.
+        secret: ``AWS_SECRET_ACCESS_KEY``.
+        token: ``AWS_SESSION_TOKEN``.
+        region: ``AWS_REGION`` or ``AWS_DEFAULT_REGION``.
+        plain_http: ``AWS_ALLOW_HTTP``: whether the endpoint may be spoken to without encryption.
+    """
+
+    endpoint: str | None
+    key: str | None
+    secret: str | None = field(repr=False)
+    token: str | None = field(repr=False)
+    region: str | None
+    plain_http: bool
+
+
+def load_bucket(environment: Mapping[str, str] | None = None) -> Bucket:
+    """Read how ``s3://`` is reached.
+
+    Args:
+        environment: Where to read; the process's own environment by default.
+
+    Raises:
+        InputError: The endpoint is not encrypted, and nothing says that it may be so.
+    """
+    given = os.environ if environment is None else environment
+    found = Bucket(
+        endpoint=given.get("AWS_ENDPOINT_URL") or None,
+        key=given.get("AWS_ACCESS_KEY_ID") or None,
+        secret=given.get("AWS_SECRET_ACCESS_KEY") or None,
+        token=given.get("AWS_SESSION_TOKEN") or None,
+        region=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION") or None,
+        plain_http=given.get("AWS_ALLOW_HTTP", "").lower() in ("true", "1", "yes"),
+    )
+    if (found.endpoint or "").startswith("http://") and not found.plain_http:
+        raise InputError(
+            "Expected https in AWS_ENDPOINT_URL, found http: data would cross the network unencrypted. Correct it, or "
+            "set AWS_ALLOW_HTTP=true where that is meant."
+        )
+    return found
+
+
+def database_variable(name: str) -> str:
+    """Return the variable that holds the address of a database: ``GOVERNANCE_SQL_WAREHOUSE`` of ``warehouse``."""
+    return f"GOVERNANCE_SQL_{name.upper().replace('-', '_')}"
+
+
+def database_address(name: str, environment: Mapping[str, str] | None = None) -> str | None:
+    """Return the address of a database by its name, or None where it is not set. It holds a password: never tell it."""
+    given = os.environ if environment is None else environment
+    return given.get(database_variable(name)) or None
 
 
 def _client_file(state: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ What an engineer runs before pushing. The same contract, split, sandbox, measure
 the numbers are those that ``govern_<model>`` will find; no MLflow, no ledger, no signatures, and nothing written
 outside a temporary folder. Who wrote the code, and whether it is committed, is not asked here.
 
-While the first model is fitted in its own process, the contract runs in this one: Great Expectations alone takes
+While the first model is fitted in its own process, the contract runs in another: Great Expectations alone takes
 seconds to import.
 
 Not guaranteed: that a candidate which passes here is released. The pipeline also judges provenance, and people sign.
@@ -12,15 +12,19 @@ Not guaranteed: that a candidate which passes here is released. The pipeline als
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from governance.assessment import FAMILIES, Champion, Saved, measure_all, measure_groups
 from governance.catalog import ModelSpec, find_spec
 from governance.check import columns, examine
+from governance.errors import InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.records import Measurement, Verdict
 from governance.settings import Settings
@@ -31,8 +35,10 @@ if TYPE_CHECKING:
 
     from governance.data.contracts import ContractResult
     from governance.training.alternatives import Search
+    from governance.training.artifacts import LoadedModel
     from governance.training.fits import Fitter, Recipe, Scores
     from governance.training.split import Plan
+    from governance.training.tasks import Task
 
 Json = dict[str, Any]
 Tell = Callable[[str], None]
@@ -41,7 +47,6 @@ EXPLAINED_ROWS = 500
 REPEATS = 150
 """How often one row is predicted; the pipeline takes more."""
 
-MODEL = "model.skops"
 SEARCHED = ("performance.", "fairness.")
 """The families that a variant is judged by while searching; the chosen one is then measured in full."""
 
@@ -144,10 +149,14 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
     asked, started = asked or Asked(), time.monotonic()
     spec = _right_folder(settings, name)
     policy = load_policy(spec.folder, settings.policies)
+    if spec.trained == "elsewhere":
+        raise InputError(
+            f"{name} is trained elsewhere: `governance validate --model-uri URI --model {name}` judges it."
+        )
     tell(f"Reading {spec.data.source}")
     frame = _read(spec)
     tell("Checking the contract, and fitting")
-    with ThreadPoolExecutor(1) as beside, Bench(spec, policy, frame, asked) as bench:
+    with ProcessPoolExecutor(1, get_context("spawn")) as beside, Bench(settings, spec, policy, frame, asked) as bench:
         checking = beside.submit(_run_contract, spec, frame)
         scores, estimator = bench.fit(bench.recipe)
         contract = checking.result()
@@ -157,11 +166,11 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
     return replace(found, seconds=time.monotonic() - started)
 
 
-def load_unsigned(folder: Path, trusted_types: Sequence[str]) -> Any:
+def load_for_timing(folder: Path, trusted_types: Sequence[str]) -> Any:
     """Load a trial's model for timing: the loader that the latency measure names, in its own process."""
-    from governance.training import skopsfile
+    from governance.training.artifacts import load_unsigned
 
-    return skopsfile.from_bytes((folder / MODEL).read_bytes(), trusted_types)
+    return load_unsigned(folder, trusted_types)
 
 
 def _right_folder(settings: Settings, name: str) -> ModelSpec:
@@ -187,18 +196,75 @@ def _run_contract(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
     return run_contract(frame, spec.contract)
 
 
+@dataclass
+class Material:
+    """What families measure on (:class:`governance.assessment.Material`), all of it in memory.
+
+    Attributes:
+        spec: The model's.
+        task: What it answers.
+        minimum_n: The policy's.
+        seed: Of everything that is drawn.
+        features: What the model sees, all rows.
+        groups: Group of each row, by attribute.
+        rows: Positions of the rows that judge.
+        labels: Their labels.
+        scores: What was said of them.
+        predictions: What was answered.
+        model: The model.
+        lock: The locked environment.
+        advisories: Known vulnerabilities.
+        trained_here: Whether it is known which rows trained it.
+    """
+
+    spec: ModelSpec
+    task: "Task"
+    minimum_n: int
+    seed: int
+    features: "pd.DataFrame"
+    groups: Mapping[str, Any]
+    rows: Any
+    labels: Any
+    scores: Any
+    predictions: Any
+    model: "LoadedModel"
+    lock: Path
+    advisories: Path | None
+    trained_here: bool = True
+    explained_rows: int = EXPLAINED_ROWS
+    repeats: int = REPEATS
+    gap: float | None = None
+    champion: Champion | None = None
+
+    @contextmanager
+    def saved(self) -> Iterator[Saved]:
+        """The model in a folder, signed by a key that nobody has."""
+        from governance.keys import Signer
+        from governance.training.artifacts import write_artifact
+
+        trusted = list(self.spec.training.trusted_types)
+        with tempfile.TemporaryDirectory(prefix="governance-try-") as folder:
+            described, estimator = self.model.description, self.model.estimator
+            write_artifact(Path(folder), estimator, described, signer=Signer.passing("artifact"))
+            yield Saved(Path(folder), f"{load_for_timing.__module__}:{load_for_timing.__name__}", trusted)
+
+
 class Bench:
     """Sandbox, rows and plan of one trial, for as long as the ``with`` lasts."""
 
-    def __init__(self, spec: ModelSpec, policy: Policy, frame: "pd.DataFrame", asked: Asked) -> None:
+    def __init__(
+        self, settings: Settings, spec: ModelSpec, policy: Policy, frame: "pd.DataFrame", asked: Asked
+    ) -> None:
         from governance.training.fits import Recipe
         from governance.training.sandbox import Sandbox
+        from governance.training.tasks import task_of
 
-        self.spec, self.policy, self.frame = spec, policy, frame
+        self.settings, self.spec, self.policy, self.frame, self.task = settings, spec, policy, frame, task_of(spec)
         seed = spec.training.seed if asked.seed is None else asked.seed
-        self.recipe: Recipe = Recipe({**spec.training.parameters, **asked.parameters}, seed)
+        parameters = {**spec.training.parameters, **asked.parameters}
+        self.recipe: Recipe = Recipe(parameters, seed, self.task.threshold)
         target, limits = spec.target, spec.training.limits
-        self._sandbox = Sandbox(spec.folder, target=target.column, favourable=target.favourable, limits=limits)
+        self._sandbox = Sandbox(spec.folder, target=target.column, task=self.task, limits=limits)
 
     def __enter__(self) -> "Bench":
         self._sandbox.__enter__()
@@ -220,10 +286,9 @@ class Bench:
         """The sandbox with the rows."""
         from governance.training.fits import Fitter, TrainingSet
 
-        target = self.spec.target
         first = next(iter(self.groups.values()), None)
-        rows = TrainingSet(self.frame[list(self.spec.features)], self.frame[target.column], target.favourable, first)
-        return Fitter(self._sandbox, rows, self.spec.training.trusted_types)
+        features, target = self.frame[list(self.spec.features)], self.frame[self.spec.target.column]
+        return Fitter(self._sandbox, TrainingSet(features, target, self.task, first), self.spec.training.trusted_types)
 
     @cached_property
     def plan(self) -> "Plan":
@@ -231,21 +296,19 @@ class Bench:
         from governance.training.split import plan_fits, strata_of
 
         rows = self.fitter.data
-        return plan_fits(strata_of(rows.labels, rows.groups), self.spec.training.evaluation, self.recipe.seed)
+        strata = strata_of(self.task.strata(rows.labels), rows.groups)
+        return plan_fits(strata, self.spec.training.evaluation, self.recipe.seed)
 
     def fit(self, recipe: "Recipe") -> tuple["Scores", Any]:
-        """Return the scores that judge a recipe, and its final model with its threshold."""
-        from governance.training.artifacts import with_threshold
+        """Return the scores that judge a recipe, and its final model."""
         from governance.training.fits import Scores
         from governance.training.split import JUDGING
 
         final = self.fitter.fit(recipe, self.plan.final)
         if self.plan.final_judges:
             rows = self.plan.repetitions[JUDGING][0].test
-            scores = Scores(rows, self.fitter.score(final, recipe, rows))
-        else:
-            scores = self.fitter.out_of_fold([recipe], self.plan, [JUDGING])[0][JUDGING]
-        return scores, with_threshold(final, recipe.threshold, self.spec.target.favourable)
+            return Scores(rows, self.fitter.score(final, recipe, rows)), final
+        return self.fitter.out_of_fold([recipe], self.plan, [JUDGING])[0][JUDGING], final
 
     def judged(self, found: Trial, scores: "Scores", estimator: Any, asked: Asked, tell: Tell) -> Trial:
         """Measure and judge; search where asked, and measure and judge what was chosen."""
@@ -262,39 +325,31 @@ class Bench:
         return replace(found, attempts=(first, second), search=search)
 
     def _attempt(self, recipe: "Recipe", scores: "Scores", estimator: Any, tell: Tell) -> Attempt:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        from governance.measures.explainability import measure_explainability
-        from governance.training.artifacts import decide
-
-        tell("Measuring performance, fairness, explanations and latency")
-        rows = self.fitter.data.without(recipe.dropped)
-        decisions = decide(scores.scores, recipe.threshold)
-        with ThreadPoolExecutor(1) as beside, threadpool_limits(1):
-            timing = beside.submit(self._latency, estimator, rows.iloc[:1])
-            measured = self._measure(scores.rows, self.fitter.data.labels[scores.rows], decisions, scores.scores)
-            measured += measure_explainability(estimator, rows, rows, limit_rows=EXPLAINED_ROWS, seed=recipe.seed)
-            measured += timing.result()
+        tell(f"Measuring {', '.join(FAMILIES)}")
+        measured = measured_at_once(self._material(recipe, scores, estimator))
         return Attempt(recipe, tuple(measured), self._judge(self.policy, measured))
 
-    def _measure(self, rows: Any, labels: Any, decisions: Any, scores: Any) -> list[Measurement]:
-        from governance.measures.fairness import measure_fairness
-        from governance.measures.performance import measure_performance
+    def _material(self, recipe: "Recipe", scores: "Scores", estimator: Any) -> Material:
+        from governance.training.artifacts import LoadedModel, describe, with_threshold
 
-        groups = {name: found[rows] for name, found in self.groups.items()}
-        crossed = [tuple(names) for names in self.spec.intersections]
-        fair = measure_fairness(labels, decisions, groups, crossed, minimum_n=self.policy.minimum_n)
-        return [*measure_performance(labels, decisions, scores), *fair]
-
-    def _latency(self, estimator: Any, row: "pd.DataFrame") -> list[Measurement]:
-        from governance.measures.operations import measure_latency
-        from governance.training import skopsfile
-
-        with tempfile.TemporaryDirectory(prefix="governance-try-") as folder:
-            (Path(folder) / MODEL).write_bytes(skopsfile.to_bytes(estimator))
-            trusted = list(self.spec.training.trusted_types)
-            loader = f"{load_unsigned.__module__}:{load_unsigned.__name__}"
-            return measure_latency(Path(folder), loader, row, arguments=trusted, repeats=REPEATS)
+        features = self.fitter.data.without(recipe.dropped)
+        description = replace(describe(self.spec, features), threshold=recipe.threshold)
+        decided = with_threshold(estimator, recipe.threshold, self.task)
+        return Material(
+            spec=self.spec,
+            task=self.task,
+            minimum_n=self.policy.minimum_n,
+            seed=recipe.seed,
+            features=features,
+            groups=self.groups,
+            rows=scores.rows,
+            labels=self.fitter.data.labels[scores.rows],
+            scores=scores.scores,
+            predictions=self.task.decide(scores.scores, recipe.threshold),
+            model=LoadedModel(description, "0" * 64, decided),
+            lock=self.settings.root / "requirements.txt",
+            advisories=self.settings.advisories,
+        )
 
     def _judge(self, policy: Policy, measurements: Sequence[Measurement]) -> Verdict:
         return judge(policy, Slices.of(self.spec), measurements, provenance=False)
@@ -302,7 +357,14 @@ class Bench:
     def _may_search(self, verdict: Verdict) -> bool:
         failing = verdict.failing()
         only_fairness = bool(failing) and all(rule.measure.startswith("fairness.") for rule in failing)
-        return self.policy.alternatives.search and only_fairness
+        return self.task.threshold is not None and self.policy.alternatives.search and only_fairness
+
+    def _measure(self, rows: Any, labels: Any, decisions: Any, scores: Any) -> list[Measurement]:
+        from governance.measures.performance import measure_performance
+
+        groups = {name: found[rows] for name, found in self.groups.items()}
+        fair = measure_groups(self.spec, self.task, labels, decisions, groups, self.policy.minimum_n)
+        return [*measure_performance(labels, decisions, scores), *fair]
 
     def _search(self) -> "Search":
         from governance.training.alternatives import Space, search
@@ -320,3 +382,13 @@ class Bench:
             measure=self._measure,
             judge=lambda measured: self._judge(searched, measured),
         )
+
+
+def measured_at_once(material: Material) -> list[Measurement]:
+    """Measure all families, the timing in its own process beside the others."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    others = [family for family in FAMILIES if family != "operations"]
+    with ThreadPoolExecutor(1) as beside, threadpool_limits(1):
+        timing = beside.submit(measure_all, material, ["operations"])
+        return [*measure_all(material, others), *timing.result()]

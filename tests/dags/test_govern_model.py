@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from governance.pipeline.measure import FAMILIES
+from governance.assessment import FAMILIES
 from governance.settings import ROOT
 
 DAG_FILE = ROOT / "dags" / "govern_model.py"

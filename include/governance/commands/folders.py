@@ -187,7 +187,8 @@ def _show_trial(out: "Console", trial: "Trial", searched: bool) -> None:
 def _made_by(number: int, recipe: Json) -> str:
     parameters = ", ".join(f"{name} {value}" for name, value in recipe["parameters"].items())
     dropped = f" · without {', '.join(recipe['dropped'])}" if recipe["dropped"] else ""
-    return f"Attempt {number}: {parameters} · seed {recipe['seed']} · threshold {recipe['threshold']:g}{dropped}"
+    threshold = "" if recipe["threshold"] is None else f" · threshold {recipe['threshold']:g}"
+    return f"Attempt {number}: {parameters} · seed {recipe['seed']}{threshold}{dropped}"
 
 
 def _show_search(out: "Console", trial: "Trial", searched: bool) -> None:

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from governance.catalog import People, people_of
+from governance.catalog import People, model_folders, people_of
+from governance.check.wording import did_you_mean
 from governance.commands import verdicts
 from governance.commands.answer import NO, YES, Answer, line, table
 from governance.errors import InputError, NotPermittedError, RefusedError, TamperedError
@@ -27,6 +28,18 @@ def open_ledger(settings: Settings) -> Ledger:
         InputError: None is configured.
     """
     return Ledger(settings.require("ledger_url"))
+
+
+def expect_known(settings: Settings, ledger: Ledger, model: str) -> None:
+    """Refuse a name that is no model's, now or ever: *nothing serves* would be a wrong answer to a typing error.
+
+    Raises:
+        InputError: There is no such folder, and the ledger knows no such model.
+    """
+    known = [folder.name for folder in model_folders(settings)]
+    if model not in known and not ledger.find(subject=model, limit=1):
+        remedy = did_you_mean(model, known, f"Known: {', '.join(known)}.")
+        raise InputError(f"Expected the name of a model, found {model!r}. {remedy}")
 
 
 # --- evidence ------------------------------------------------------------------------------------------------------
@@ -120,8 +133,10 @@ def permit(settings: Settings, model: str, version: str | None) -> Answer:
     """Answer whether a version is permitted now, verified from the bytes, and by whom."""
     from governance.release.history import permitted
 
+    ledger = open_ledger(settings)
+    expect_known(settings, ledger, model)
     try:
-        found = permitted(settings, open_ledger(settings), model, version)
+        found = permitted(settings, ledger, model, version)
     except RefusedError as error:
         kind = "not permitted" if isinstance(error, NotPermittedError) else "tampered"
         document = {"model": model, "version": version, "permitted": False, "kind": kind, "reason": str(error)}
@@ -168,7 +183,9 @@ def live(settings: Settings, model: str, at: str | None) -> Answer:
     from governance.release import history
 
     moment = _moment(at) if at else None
-    found = history.live(open_ledger(settings), model, moment, people_of(settings))
+    ledger = open_ledger(settings)
+    expect_known(settings, ledger, model)
+    found = history.live(ledger, model, moment, people_of(settings))
     document = {
         "model": model,
         "at": moment.isoformat() if moment else None,

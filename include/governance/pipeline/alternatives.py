@@ -78,7 +78,7 @@ def _scores(material: Material, repetitions: Iterable[int]) -> dict[int, Scores]
     """Return what the blocked candidate scored, by repetition."""
     whole = material.out_of_fold
     frames = {r: whole[whole["repetition"] == r].sort_values("row") for r in repetitions}
-    return {r: Scores(frame["row"].to_numpy(), frame["score"].to_numpy()) for r, frame in frames.items()}
+    return {r: Scores(frame["row"].to_numpy(), material.task.from_columns(frame)) for r, frame in frames.items()}
 
 
 def _judge(run: Run) -> Any:

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.assessment import FAMILIES
 from governance.code import lock_digest, locked_packages, provenance, unknown_authors
 from governance.errors import GovernanceError
 from governance.ledger.log import Entry
 from governance.pipeline import datasets
+from governance.pipeline.champion import champion_release
 from governance.pipeline.ingest import snapshot_of
-from governance.pipeline.measure import FAMILIES, measured_entry, measurements_of
+from governance.pipeline.measure import measured_entry, measurements_of
 from governance.pipeline.run import Message, Run, Step
 from governance.pipeline.train import candidate_of
 from governance.pipeline.validate import validation_of
@@ -117,6 +119,7 @@ def _compose(run: Run, attempt: int, candidate: Entry) -> tuple[Json, Verdict]:
         started_by=run.request.started_by,
         alternatives=_alternatives(run, attempt),
         replaces=_replaced(run, attempt),
+        champion=_compared_with(run),
     )
     whole: list[Measurement] = [*measured, *provenance(run.code, run.people)]
     return evidence.compose(facts, run.spec, run.policy, run.people, run.code, whole)
@@ -140,6 +143,11 @@ def _replaced(run: Run, attempt: int) -> Json | None:
         "evidence": entry.data["digest"],
         "registry_version": entry.data["evidence"]["model"]["registry_version"],
     }
+
+
+def _compared_with(run: Run) -> Json | None:
+    release = champion_release(run)
+    return {"version": release.data["version"], "evidence": release.data["evidence"]} if release else None
 
 
 def _entry(run: Run, document: Json, digest: str, candidate: Entry) -> Json:

@@ -1,31 +1,42 @@
 """Measure one family of one attempt: facts for the judge, no limit in sight."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from governance.assessment import FAMILIES, Champion, Saved
+from governance.catalog import ModelSpec
 from governance.data import snapshots
 from governance.data.protected import derive
 from governance.errors import InputError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry
+from governance.measures.operations import REPEATS
 from governance.pipeline import datasets
+from governance.pipeline.champion import champion_of, champion_release
 from governance.pipeline.ingest import snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.train import candidate_of, fetch_artifact, fetch_out_of_fold
 from governance.records import Lineage, Measurement
 from governance.training.split import JUDGING
+from governance.training.tasks import Task, task_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EXPLAINED_ROWS = 5000
+    from governance.training.artifacts import LoadedModel
+
+EXPLAINED_ROWS = 2000
 """How many rows are explained at most; the sample is drawn with the run's seed."""
 
-READS_PROTECTED = ("fairness",)
+BESIDE_CHAMPION = ("performance", "drift", "explainability")
+"""The families that compare with the champion."""
+
+READS_PROTECTED = ("fairness", "leakage", "robustness")
 """The families that look at protected attributes; lineage says it of no other."""
 
 
@@ -69,7 +80,9 @@ def _lineage(run: Run, candidate: Entry, family: str) -> Lineage:
 
 
 def _key(run: Run, candidate: Entry, family: str) -> str:
-    return run.key("measured", family=family, candidate=candidate.leaf, code=run.code.digest)
+    release = champion_release(run) if family in BESIDE_CHAMPION else None
+    champion = release.data["evidence"] if release else None
+    return run.key("measured", family=family, candidate=candidate.leaf, code=run.code.digest, champion=champion)
 
 
 def _data(attempt: int, family: str, candidate: Entry, measured: list[Measurement]) -> dict[str, Any]:
@@ -83,15 +96,52 @@ def _data(attempt: int, family: str, candidate: Entry, measured: list[Measuremen
 
 @dataclass
 class Material:
-    """What families measure on; each part is fetched and verified when it is first asked for."""
+    """What families measure on (:class:`governance.assessment.Material`): fetched and verified when first asked for."""
 
     run: Run
     candidate: Entry
+    explained_rows: int = EXPLAINED_ROWS
+    repeats: int = REPEATS
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's."""
+        return self.run.spec
 
     @cached_property
-    def data(self) -> "pd.DataFrame":
-        """The snapshot without the protected columns, shape (rows, columns)."""
-        return snapshots.load(snapshot_of(self.run), "data")
+    def task(self) -> Task:
+        """What it answers."""
+        return task_of(self.run.spec)
+
+    @property
+    def minimum_n(self) -> int:
+        """The policy's."""
+        return self.run.policy.minimum_n
+
+    @property
+    def seed(self) -> int:
+        """The run's."""
+        return self.run.seed
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether this pipeline trained it."""
+        return self.candidate.data["training"].get("trained", "here") == "here"
+
+    @property
+    def lock(self) -> Path:
+        """The locked environment."""
+        return self.run.settings.root / "requirements.txt"
+
+    @property
+    def advisories(self) -> Path | None:
+        """Known vulnerabilities."""
+        return self.run.settings.advisories
+
+    @cached_property
+    def features(self) -> "pd.DataFrame":
+        """The columns that the model sees, shape (n, features)."""
+        return snapshots.load(snapshot_of(self.run), "data")[self.candidate.data["features"]]
 
     @cached_property
     def groups(self) -> dict[str, Any]:
@@ -101,7 +151,7 @@ class Material:
 
     @cached_property
     def out_of_fold(self) -> "pd.DataFrame":
-        """Row, repetition, label, score and prediction of every repetition."""
+        """Row, repetition, label, scores and prediction of every repetition."""
         return fetch_out_of_fold(self.run, self.candidate)
 
     @cached_property
@@ -116,77 +166,47 @@ class Material:
 
     @property
     def labels(self) -> Any:
-        """1 where the outcome was the favourable one, of each row that judges."""
+        """Label of each row that judges."""
         return self.judged["label"].to_numpy()
 
     @property
     def scores(self) -> Any:
-        """Score of each row that judges."""
-        return self.judged["score"].to_numpy()
+        """What was said of each row that judges."""
+        return self.task.from_columns(self.judged)
 
     @property
     def predictions(self) -> Any:
-        """1 where the score reaches the decision threshold."""
+        """What was answered for each row that judges."""
         return self.judged["prediction"].to_numpy()
 
     @property
-    def features(self) -> "pd.DataFrame":
-        """The columns that the model sees."""
-        return self.data[self.candidate.data["features"]]
+    def gap(self) -> float:
+        """How far the final bytes answer from what was measured."""
+        return float(self.candidate.data["consistency"]["gap"])
 
+    @cached_property
+    def model(self) -> "LoadedModel":
+        """The final bytes, verified and loaded."""
+        from governance.training.artifacts import load_artifact
 
-def performance(material: Material) -> list[Measurement]:
-    """How well the candidate predicts."""
-    from governance.measures.performance import measure_performance
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = fetch_artifact(self.run, self.candidate, Path(folder))
+            return load_artifact(artifact, self.candidate.data["artifact"]["trusted_types"], self.run.keys)
 
-    return [*measure_performance(material.labels, material.predictions, material.scores), _gap(material)]
+    @cached_property
+    def champion(self) -> Champion | None:
+        """What served when the run began."""
+        return champion_of(self.run, self.task, self.rows)
 
-
-def _gap(material: Material) -> Measurement:
-    """How far the released bytes decide from what was measured, in selection rate (§10.8)."""
-    rates = material.candidate.data["consistency"]
-    return Measurement(
-        "performance.final_selection_gap", abs(rates["final"] - rates["measured"]), len(material.rows), method="counted"
-    )
-
-
-def fairness(material: Material) -> list[Measurement]:
-    """How it treats groups and intersections."""
-    from governance.measures.fairness import measure_fairness
-
-    return measure_fairness(
-        material.labels,
-        material.predictions,
-        {name: groups[material.rows] for name, groups in material.groups.items()},
-        [tuple(names) for names in material.run.spec.intersections],
-        minimum_n=material.run.policy.minimum_n,
-    )
-
-
-def explainability(material: Material) -> list[Measurement]:
-    """What drives the final model's predictions."""
-    from governance.measures.explainability import measure_explainability
-    from governance.training.artifacts import load_artifact
-
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = fetch_artifact(material.run, material.candidate, Path(folder))
-        model = load_artifact(artifact, material.run.spec.training.trusted_types, material.run.keys)
-        return measure_explainability(
-            model.estimator, material.features, material.features, limit_rows=EXPLAINED_ROWS, seed=material.run.seed
-        )
-
-
-def operations(material: Material) -> list[Measurement]:
-    """How fast the final bytes answer, in a fresh process."""
-    from governance.measures.operations import measure_latency
-
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = fetch_artifact(material.run, material.candidate, Path(folder))
+    @contextmanager
+    def saved(self) -> Iterator[Saved]:
+        """The final bytes in a folder, for as long as the ``with`` lasts."""
         arguments = {
-            "trusted_types": list(material.run.spec.training.trusted_types),
-            "public_keys": str(material.run.settings.public_keys),
+            "trusted_types": list(self.candidate.data["artifact"]["trusted_types"]),
+            "public_keys": str(self.run.settings.public_keys),
         }
-        return measure_latency(artifact, LOADER, material.features.iloc[:1], arguments=arguments)
+        with tempfile.TemporaryDirectory() as folder:
+            yield Saved(fetch_artifact(self.run, self.candidate, Path(folder)), LOADER, arguments)
 
 
 def load_for_timing(folder: Path, arguments: Mapping[str, Any]) -> Any:
@@ -198,10 +218,3 @@ def load_for_timing(folder: Path, arguments: Mapping[str, Any]) -> Any:
 
 
 LOADER = f"{__name__}:load_for_timing"
-
-FAMILIES: dict[str, Callable[[Material], list[Measurement]]] = {
-    "performance": performance,
-    "fairness": fairness,
-    "explainability": explainability,
-    "operations": operations,
-}

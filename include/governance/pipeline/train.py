@@ -19,11 +19,12 @@ from governance.pipeline.run import Run, Step
 from governance.pipeline.validate import validation_of
 from governance.records import Lineage
 from governance.training import tracking
-from governance.training.artifacts import Description, Feature, verify_artifact
+from governance.training.artifacts import describe, verify_artifact
 from governance.training.candidate import OUT_OF_FOLD, Candidate, train_candidate
 from governance.training.fits import Fitter, Recipe, TrainingSet
 from governance.training.sandbox import Sandbox
 from governance.training.split import Plan, plan_fits, strata_of
+from governance.training.tasks import task_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def train(run: Run) -> Step:
     """Train with the run's parameters and register the first candidate."""
     frozen = snapshot_of(run)
     validation_of(run, frozen)
-    recipe = Recipe(run.parameters, run.seed)
+    recipe = Recipe(run.parameters, run.seed, task_of(run.spec).threshold)
     key = run.key("candidate", attempt=1, snapshot=frozen.digest, code=run.code.digest, recipe=recipe.to_dict())
     entry = run.ledger.get(key)
     if entry is None:
@@ -49,11 +50,10 @@ def workshop(run: Run, frozen: "Snapshot") -> Iterator[tuple[Fitter, Plan]]:
     """Open the sandbox on a snapshot's rows, with the plan of which rows train and which judge."""
     target, training = run.spec.target, run.spec.training
     # Opened first: its processes take seconds to start, and the rows are read meanwhile.
-    with Sandbox(
-        run.spec.folder, target=target.column, favourable=target.favourable, limits=training.limits
-    ) as sandbox:
+    task = task_of(run.spec)
+    with Sandbox(run.spec.folder, target=target.column, task=task, limits=training.limits) as sandbox:
         rows = _rows(run, frozen)
-        plan = plan_fits(strata_of(rows.labels, rows.groups), training.evaluation, run.seed)
+        plan = plan_fits(strata_of(task.strata(rows.labels), rows.groups), training.evaluation, run.seed)
         yield Fitter(sandbox, rows, training.trusted_types), plan
 
 
@@ -62,7 +62,7 @@ def _rows(run: Run, frozen: "Snapshot") -> TrainingSet:
     groups = derive(snapshots.load(frozen, "protected"), run.spec.protected)
     first = groups.iloc[:, 0].to_numpy() if len(groups.columns) else None
     target = run.spec.target
-    return TrainingSet(data[list(run.spec.features)], data[target.column], target.favourable, first)
+    return TrainingSet(data[list(run.spec.features)], data[target.column], task_of(run.spec), first)
 
 
 def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe, *, attempt: int, key: str) -> Entry:
@@ -72,7 +72,7 @@ def make(run: Run, fitter: Fitter, plan: Plan, recipe: Recipe, *, attempt: int, 
     """
     signer = Signer.from_file(Path(run.settings.require("artifact_key")), "artifact")
     with tempfile.TemporaryDirectory(prefix=f"{run.model}-") as folder:
-        place, described = Path(folder) / "candidate", _description(run, fitter)
+        place, described = Path(folder) / "candidate", describe(run.spec, fitter.data.features)
         candidate = train_candidate(fitter, recipe, plan, described, place, signer=signer)
         return _register(run, candidate, attempt, key)
 
@@ -85,11 +85,15 @@ def _register(run: Run, candidate: Candidate, attempt: int, key: str) -> Entry:
         model=run.model,
         key=digest_of_bytes(key.encode()),  # MLflow's tags do not take every character of a run id
         artifact=candidate.artifact,
-        params={**candidate.recipe.params, "threshold": candidate.recipe.threshold},
+        params={**candidate.recipe.params, **_decided_at(candidate.recipe)},
         tags=_tags(run, attempt),
         files={f"evaluation/{OUT_OF_FOLD}": out_of_fold},
     )
     return run.record("candidate", _record(run, candidate, attempt, registered, digest_of_bytes(out_of_fold)), key)
+
+
+def _decided_at(recipe: Recipe) -> dict[str, float]:
+    return {} if recipe.threshold is None else {"threshold": recipe.threshold}
 
 
 def candidate_of(run: Run, attempt: int) -> Entry:
@@ -138,19 +142,6 @@ def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
     """A candidate is made of a snapshot; its protected part decides which rows are in which fold, and no more."""
     return Lineage(
         datasets.whole_snapshot(run.model, frozen), [datasets.model_version(run.model, entry.data["manifest"])]
-    )
-
-
-def _description(run: Run, fitter: Fitter) -> Description:
-    spec, types = run.spec, fitter.data.features.dtypes
-    return Description(
-        name=spec.name,
-        purpose=spec.purpose,
-        features=tuple(Feature(name, str(types[name]), meaning) for name, meaning in spec.features.items()),
-        target=spec.target.column,
-        favourable=spec.target.favourable,
-        meaning=spec.target.meaning,
-        threshold=0.5,
     )
 
 

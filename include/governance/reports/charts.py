@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from governance.records import Measurement, Outcome, RuleResult
 from governance.reports import svg, words
-from governance.reports.reading import PARITY, SELECTION, Reading
+from governance.reports.reading import Reading
 from governance.reports.svg import Scale
 
 _UNBOUNDED = (
@@ -128,7 +128,7 @@ GROUP_COUNT, GROUP_LEFT, GROUP_RIGHT, GROUP_WIDTH, GROUP_ROW = 124, 134, 356, 40
 
 
 def group_chart(reading: Reading, before: Reading | None) -> str:
-    """Return the selection rate of each group with its interval, the limit below the highest, and the attempt before.
+    """Return what each group is compared by with its interval, the limit below the highest, and the attempt before.
 
     Groups that are too small to be judged are not drawn: the page names them beside the chart.
     """
@@ -141,18 +141,19 @@ def group_chart(reading: Reading, before: Reading | None) -> str:
         drawn, y = _attribute_block(reading, before, scale, attribute, items, y)
         parts += drawn
     height = int(y) + 20
-    label = "Selection rate by group with 95 % intervals. " + "; ".join(
-        f"{words.slice_words(item.slice)} {words.number(SELECTION, item.value)}"
+    label = f"{reading.by_group.title} by group with 95 % intervals. " + "; ".join(
+        f"{words.slice_words(item.slice)} {words.number(item.name, item.value)}"
         for _, items in blocks
         for item in items
     )
-    return svg.svg(GROUP_WIDTH, height, label + ".", [*_rate_axis(scale, height), *parts])
+    unit = "rate" if reading.by_group.is_share else "error"
+    return svg.svg(GROUP_WIDTH, height, label + ".", [*_rate_axis(scale, height, unit), *parts])
 
 
 def _attribute_blocks(reading: Reading) -> list[tuple[str, list[Measurement]]]:
     small = reading.small_groups()
     blocks: dict[str, list[Measurement]] = {}
-    for item in reading.named(SELECTION):
+    for item in reading.named(reading.by_group.name):
         if len(item.slice) == 1 and item.value is not None and item.key[1] not in small:
             blocks.setdefault(next(iter(item.slice)), []).append(item)
     in_order = reading.document["spec"].get("protected", [])
@@ -161,20 +162,26 @@ def _attribute_blocks(reading: Reading) -> list[tuple[str, list[Measurement]]]:
 
 def _rate_scale(reading: Reading, before: Reading | None, items: Sequence[Measurement]) -> Scale:
     seen = [number for item in items for number in (item.value, item.low) if number is not None]
-    seen += [number for item in items if before and (number := before.value(SELECTION, item.slice)) is not None]
+    seen += [number for item in items if before and (number := before.value(item.name, item.slice)) is not None]
+    if not reading.by_group.is_share:
+        high = max([*(item.high for item in items if item.high is not None), *seen, 0.0])
+        room = (high - min(*seen, 0.0)) * 0.05 or 1.0
+        return Scale(min(*seen, 0.0) - room, high + room, GROUP_LEFT, GROUP_RIGHT)
     floor = math.floor((min(seen) - 0.02) * 10) / 10
     return Scale(max(floor, 0.0), 1.0, GROUP_LEFT, GROUP_RIGHT)
 
 
-def _rate_axis(scale: Scale, height: int) -> list[str]:
-    step = 0.1 if scale.high - scale.low <= 0.6 else 0.2
-    ticks = [scale.low + index * step for index in range(int((scale.high - scale.low) / step + 1.001))]
+def _rate_axis(scale: Scale, height: int, unit: str) -> list[str]:
+    span = scale.high - scale.low
+    step = (0.1 if span <= 0.6 else 0.2) if unit == "rate" else 10 ** math.floor(math.log10(span / 2))
+    first = math.ceil(scale.low / step - 0.001) * step
+    ticks = [first + index * step for index in range(int((scale.high - first) / step + 1.001))]
     parts = [svg.path("grid", f"M{scale.x(tick):.1f} 16V{height - 16}") for tick in ticks]
     parts += [svg.text(scale.x(tick), height - 3, f"{tick:.1f}", "t-m t-mid") for tick in ticks]
     return [
         *parts,
         svg.text(GROUP_COUNT - 14, height - 3, "n", "t-m t-end"),
-        svg.text(GROUP_WIDTH, height - 3, "rate", "t-m t-end"),
+        svg.text(GROUP_WIDTH, height - 3, unit, "t-m t-end"),
     ]
 
 
@@ -182,14 +189,15 @@ def _attribute_block(
     reading: Reading, before: Reading | None, scale: Scale, attribute: str, items: Sequence[Measurement], top: float
 ) -> tuple[list[str], float]:
     first, last = top + 18, top + 18 + GROUP_ROW * len(items)
-    rule = reading.rule_over(PARITY, {"attribute": attribute})
+    difference = reading.by_group.difference
+    rule = reading.rule_over(difference, {"attribute": attribute})
     parts = [] if top == 0 else [svg.path("axis", f"M0 {top - 2:.1f}H{GROUP_WIDTH}")]
     parts.append(svg.text(0, top + 12, attribute, "t-m t-b"))
     if rule and rule.value is not None:
-        parts.append(svg.text(GROUP_WIDTH, top + 12, f"difference {words.number(PARITY, rule.value)}", "t-m t-end"))
+        parts.append(svg.text(GROUP_WIDTH, top + 12, f"difference {words.number(difference, rule.value)}", "t-m t-end"))
     parts += _rate_limit(rule, scale, items, first, last)
     for index, item in enumerate(items):
-        earlier = before.value(SELECTION, item.slice) if before else None
+        earlier = before.value(item.name, item.slice) if before else None
         parts += _group_row(item, earlier, scale, first + GROUP_ROW * (index + 0.5))
     return parts, last + 6
 
@@ -218,4 +226,4 @@ def _group_row(item: Measurement, earlier: float | None, scale: Scale, y: float)
     if earlier is not None:
         parts.append(svg.dot("dot-ref", scale.x(earlier), y, 3.5))
     parts.append(svg.dot("dot", scale.x(value), y, 4.5))
-    return [*parts, svg.text(GROUP_WIDTH, y + 4, words.number(SELECTION, value), "t-end t-b")]
+    return [*parts, svg.text(GROUP_WIDTH, y + 4, words.number(item.name, value), "t-end t-b")]

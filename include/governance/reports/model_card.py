@@ -27,14 +27,22 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 Json = Mapping[str, Any]
 
-COMPARISONS = (
-    (PARITY, "Parity difference"),
-    ("fairness.disparate_impact_ratio", "Impact ratio"),
-    ("fairness.denial_ratio", "Denial ratio"),
-    ("fairness.equal_opportunity_difference", "Equal opportunity"),
-    ("fairness.equalised_odds_difference", "Equalised odds"),
-)
-"""What is shown of each attribute, with the heading of its column."""
+COMPARISONS = {
+    PARITY: (
+        (PARITY, "Parity difference"),
+        ("fairness.disparate_impact_ratio", "Impact ratio"),
+        ("fairness.denial_ratio", "Denial ratio"),
+        ("fairness.equal_opportunity_difference", "Equal opportunity"),
+        ("fairness.equalised_odds_difference", "Equalised odds"),
+    ),
+    "fairness.mean_error_difference": (
+        ("fairness.mean_error_difference", "Mean error"),
+        ("fairness.mean_prediction_difference", "Mean prediction"),
+        ("fairness.standardised_mean_difference", "Standardised"),
+    ),
+    "fairness.accuracy_difference": (("fairness.accuracy_difference", "Accuracy"),),
+}
+"""What is shown of each attribute, with the heading of its column, by what groups are compared by."""
 
 
 def render_markdown(
@@ -154,7 +162,8 @@ def _context(
         "performance": _performance(reading),
         "comparisons": _comparisons(reading),
         "denied": _denied(reading),
-        "headings": [heading for _, heading in COMPARISONS],
+        "headings": [heading for _, heading in COMPARISONS[reading.by_group.difference]],
+        "by_group": reading.by_group.title,
         "groups": tables.groups(reading, earlier),
         "compared": tables.comparison(earlier, reading) if earlier else [],
         "replaces": "".join(text for text, _ in words.replaces(earlier, reading)) if earlier else "",
@@ -181,7 +190,7 @@ def _about(evidence: Json) -> list[Fact]:
         Fact("Features", _features(evidence)),
         Fact("Protected", f"{words.listed(protected)}: never features, kept apart, measured against"),
         Fact("Trained with", words.parameters(training)),
-        Fact("Decides in favour", f"from a score of {training['threshold']:g}"),
+        Fact("Decides in favour", words.decided_at(training)),
         Fact("Estimates", _estimates(evaluation, training.get("attempts", 1))),
     ]
     return [fact for fact in facts if fact.text and not (fact.term == "Protected" and not protected)]
@@ -222,10 +231,11 @@ def _place(reading: Reading, attribute: str) -> tuple[bool, int]:
 
 
 def _comparisons(reading: Reading) -> list[tuple[str, list[str]]]:
-    found = dict.fromkeys(one.slice["attribute"] for one in reading.named(PARITY))
+    found = dict.fromkeys(one.slice["attribute"] for one in reading.named(reading.by_group.difference))
+    shown = COMPARISONS[reading.by_group.difference]
     attributes = sorted(found, key=lambda attribute: _place(reading, attribute))
     return [
-        (attribute, [words.number(name, reading.value(name, {"attribute": attribute})) for name, _ in COMPARISONS])
+        (attribute, [words.number(name, reading.value(name, {"attribute": attribute})) for name, _ in shown])
         for attribute in attributes
     ]
 

@@ -26,6 +26,31 @@ UNFAVOURABLE_SELECTED = "performance.unfavourable_selected"
 
 
 @dataclass(frozen=True)
+class GroupMeasure:
+    """What groups are compared by: who is favoured, or how far predictions are off, or how often they are right.
+
+    Attributes:
+        name: Measured of each group.
+        difference: Between the groups of an attribute.
+        title: In words.
+        is_share: Whether it is a share, from 0 to 1.
+    """
+
+    name: str
+    difference: str
+    title: str
+    is_share: bool
+
+
+GROUP_MEASURES = (
+    GroupMeasure(SELECTION, PARITY, "Selection rate", True),
+    GroupMeasure("fairness.mean_error", "fairness.mean_error_difference", "Mean error", False),
+    GroupMeasure("fairness.accuracy", "fairness.accuracy_difference", "Accuracy", True),
+)
+"""In order of preference; an evidence is shown by the first that it has."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """One evidence document, read.
 
@@ -69,18 +94,27 @@ class Reading:
 
     def small_groups(self) -> set[tuple[tuple[str, str], ...]]:
         """Return the slices of groups that are too small to be judged."""
-        return {
-            tuple(sorted(rule.slice.items()))
-            for rule in self.verdict.rules
-            if rule.outcome is Outcome.NOT_ENOUGH_DATA and rule.measure == SELECTION
-        }
+        return {tuple(sorted(rule.slice.items())) for rule in self.verdict.rules if is_small_group(rule)}
+
+    @cached_property
+    def by_group(self) -> GroupMeasure:
+        """What its groups are compared by."""
+        measured = {one.name for one in self.measurements}
+        return next((one for one in GROUP_MEASURES if one.name in measured), GROUP_MEASURES[0])
 
     @property
     def compared_attribute(self) -> str | None:
         """The attribute whose parity people compare: the one that fails, else the one that is furthest apart."""
-        overall = [rule for rule in self.verdict.rules if rule.measure == PARITY and " × " not in _attribute(rule)]
+        measure = self.by_group.difference
+        overall = [rule for rule in self.verdict.rules if rule.measure == measure and " × " not in _attribute(rule)]
         ranked = sorted(overall, key=lambda rule: (not rule.stops, -(rule.value or 0.0)))
         return _attribute(ranked[0]) if ranked else None
+
+
+def is_small_group(rule: RuleResult) -> bool:
+    """Whether a result says no more than that a group is too small to be judged."""
+    about_groups = rule.measure in [one.name for one in GROUP_MEASURES] or rule.measure == "fairness.mean_prediction"
+    return rule.outcome is Outcome.NOT_ENOUGH_DATA and not rule.stops and about_groups
 
 
 def _attribute(rule: RuleResult) -> str:

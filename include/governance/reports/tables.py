@@ -16,10 +16,10 @@ from governance.reports.reading import (
     GAIN,
     PARITY,
     RATIO,
-    SELECTION,
     UNCOMMITTED,
     UNFAVOURABLE_SELECTED,
     Reading,
+    is_small_group,
 )
 from governance.reports.svg import Scale
 
@@ -60,11 +60,11 @@ class RuleRow:
 
 def rules(reading: Reading) -> tuple[list[RuleRow], list[RuleRow]]:
     """Return the rules worst first: those to show, and those that pass with the most room, to fold away."""
-    results = [rule for rule in reading.verdict.rules if not _is_small_group(rule)]
+    results = [rule for rule in reading.verdict.rules if not is_small_group(rule)]
     scales = charts.scales(results)
     ranked = sorted(results, key=lambda rule: (*_rank(rule, reading), charts.room(rule, scales[rule.measure])))
     rows = [_row(reading, rule, scales[rule.measure]) for rule in ranked]
-    small = [rule for rule in reading.verdict.rules if _is_small_group(rule)]
+    small = [rule for rule in reading.verdict.rules if is_small_group(rule)]
     first_calm = next((index for index, rule in enumerate(ranked) if _severity(rule) >= (1, 3)), len(rows))
     if small:
         rows.insert(first_calm, _small_groups_row(small))
@@ -81,10 +81,6 @@ def _rank(rule: RuleResult, reading: Reading) -> tuple[int, int, bool, bool, boo
 
 def _severity(rule: RuleResult) -> tuple[int, int]:
     return int(not rule.stops), _ORDER.index(rule.outcome)
-
-
-def _is_small_group(rule: RuleResult) -> bool:
-    return rule.outcome is Outcome.NOT_ENOUGH_DATA and not rule.stops and rule.measure == SELECTION
 
 
 def _row(reading: Reading, rule: RuleResult, scale: Scale) -> RuleRow:
@@ -172,7 +168,7 @@ def comparison(before: Reading, after: Reading) -> list[Compared]:
     wanted += [("Accuracy", ACCURACY, {}), ("Gain over base rate", GAIN, {})]
     wanted += [("Denied applicants approved", UNFAVOURABLE_SELECTED, {})]
     unique = {(measure, tuple(slice_.items())): (title, measure, slice_) for title, measure, slice_ in reversed(wanted)}
-    return [_threshold(before, after), *(_compared(before, after, *row) for row in reversed(unique.values()))]
+    return [*_threshold(before, after), *(_compared(before, after, *row) for row in reversed(unique.values()))]
 
 
 def _title(title: str, slice_: Mapping[str, str]) -> str:
@@ -203,9 +199,11 @@ def _distance(measure: str, value: float) -> float:
     return abs(value) if measure.endswith("_difference") else -value
 
 
-def _threshold(before: Reading, after: Reading) -> Compared:
+def _threshold(before: Reading, after: Reading) -> list[Compared]:
     was, now = before.document["training"]["threshold"], after.document["training"]["threshold"]
-    return Compared("Decision threshold", f"{was:.2f}", f"{now:.2f}", f"{now - was:+.2f}".replace("-", "–"))
+    if was is None or now is None:
+        return []
+    return [Compared("Decision threshold", f"{was:.2f}", f"{now:.2f}", f"{now - was:+.2f}".replace("-", "–"))]
 
 
 # --- groups, alternatives, drivers ---------------------------------------------------------------------------------
@@ -213,7 +211,7 @@ def _threshold(before: Reading, after: Reading) -> Compared:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group's selection rate, as a row of numbers; ``attribute`` is what its members share, by name."""
+    """What one group is compared by, as a row of numbers; ``attribute`` is what its members share, by name."""
 
     attribute: str
     name: str
@@ -224,9 +222,9 @@ class GroupRow:
 
 
 def groups(reading: Reading, before: Reading | None) -> list[GroupRow]:
-    """Return the selection rate of every group and intersection, small ones without a number."""
+    """Return what every group and intersection is compared by, small ones without a number."""
     small = reading.small_groups()
-    ordered = sorted(reading.named(SELECTION), key=lambda measured: _place(reading, measured))
+    ordered = sorted(reading.named(reading.by_group.name), key=lambda measured: _place(reading, measured))
     return [_group_row(measured, before, measured.key[1] in small) for measured in ordered]
 
 
@@ -241,9 +239,9 @@ def _group_row(measured: Measurement, before: Reading | None, is_small: bool) ->
     name, n = words.slice_words(measured.slice), words.count(measured.n)
     if is_small or measured.value is None:
         return GroupRow(attribute, name, n, words.MISSING, "not enough data", words.MISSING)
-    earlier = before.value(SELECTION, measured.slice) if before else None
-    bounds = words.interval(SELECTION, measured.low, measured.high, measured.method)
-    rate, rate_before = words.number(SELECTION, measured.value), words.number(SELECTION, earlier)
+    earlier = before.value(measured.name, measured.slice) if before else None
+    bounds = words.interval(measured.name, measured.low, measured.high, measured.method)
+    rate, rate_before = words.number(measured.name, measured.value), words.number(measured.name, earlier)
     return GroupRow(attribute, name, n, rate, bounds, rate_before)
 
 

@@ -39,6 +39,12 @@ def parameters(training: Json) -> str:
     return ", ".join([*named, f"seed {training['seed']}", *([f"{reduction} by group"] if reduction else [])])
 
 
+def decided_at(training: Json) -> str:
+    """Return from which score on a model decides in favour; empty where nothing is decided by one."""
+    threshold = training.get("threshold")
+    return "" if threshold is None else f"from a score of {threshold:g}"
+
+
 def unusual(request: Json) -> str:
     """Return what the person who started the run changed from the reviewed spec; empty where nothing."""
     source, changed = request.get("source"), request.get("parameters") or {}

@@ -38,6 +38,7 @@ class Facts:
         started_by: Pseudonymous id of who triggered the run.
         alternatives: What was searched, or nothing.
         replaces: The blocked attempt before this one, or nothing.
+        champion: What served when the run began, and was compared with; or nothing.
     """
 
     version: str
@@ -52,6 +53,7 @@ class Facts:
     started_by: str
     alternatives: Mapping[str, Any] | None = None
     replaces: Mapping[str, Any] | None = None
+    champion: Mapping[str, Any] | None = None
 
 
 def compose(
@@ -107,6 +109,7 @@ def compose(
         "verdict": verdict.to_dict(),
         "alternatives": facts.alternatives,
         "replaces": facts.replaces,
+        "champion": facts.champion,
         "waivers": [],
     }
     return document, verdict
@@ -125,6 +128,7 @@ def python_version() -> str:
 def _spec_part(spec: ModelSpec, people: People) -> Json:
     return {
         "digest": spec.digest,
+        "task": spec.task,
         "purpose": spec.purpose,
         "owner": {"team": spec.owner.team, "person": people.identity(spec.owner.person)},
         "developers": [people.identity(login) for login in spec.developers],
@@ -134,6 +138,7 @@ def _spec_part(spec: ModelSpec, people: People) -> Json:
         "features": dict(spec.features),
         "proxies": list(spec.proxies),
         "protected": list(spec.protected),
+        "no_persons": spec.no_persons,
         "intersections": [list(names) for names in spec.intersections],
     }
 

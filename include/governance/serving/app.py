@@ -30,7 +30,6 @@ from governance.serving.metrics import Metrics, label
 from governance.serving.record import Record
 from governance.serving.scorer import Scores
 from governance.settings import Settings, load_settings
-from governance.training.artifacts import decide
 
 Json = dict[str, Any]
 
@@ -214,8 +213,9 @@ async def _answer(serving: Serving, rows: list[Row]) -> bytes:
 
 def _predicted(serving: Serving, scores: Scores) -> bytes:
     model = serving.permitted.model
+    task = model.description.asked
     document = {
-        "predictions": decide(scores, model.description.threshold).tolist(),
+        "predictions": task.values(task.decide(scores, model.description.threshold)),
         "scores": scores.tolist(),
         "model": {
             "name": serving.name,

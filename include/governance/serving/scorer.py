@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from governance.release.inputs import Row
 from governance.release.loading import Permitted
-from governance.training.artifacts import favourable_scores
 
 Scores = npt.NDArray[np.float64]
 
@@ -39,7 +38,7 @@ class Scorer:
         return self._plain is not None
 
     def scores(self, rows: Sequence[Row]) -> Scores:
-        """Return the probability of the favourable value, shape (n)."""
+        """Return what the model says of each row: :meth:`governance.training.artifacts.LoadedModel.score`."""
         if self._plain is None:
             return self._model.score(self._inputs.frame(rows))
         return self._plain_scores(self._plain, rows)
@@ -64,7 +63,7 @@ class Scorer:
 
     def _plain_scores(self, estimator: Any, rows: Sequence[Row]) -> Scores:
         array: Any = np.array(rows, dtype=np.float64)
-        return favourable_scores(estimator, array, self._model.description.favourable)
+        return self._model.description.asked.scores(estimator, array)
 
 
 def _stay_on_this_thread() -> None:

@@ -27,7 +27,6 @@ import numpy as np
 from governance.catalog import ModelSpec
 from governance.policy import Policy
 from governance.records import Measurement, Verdict
-from governance.training.artifacts import decide
 from governance.training.fits import Fitter, Recipe, Scores
 from governance.training.split import Array, Plan
 
@@ -257,9 +256,9 @@ class _Trial:
         means = _means(by_repetition, self.recorded)
         return Tried(label, family, recipe, means, tuple(dict.fromkeys(stopped)), len(by_repetition))
 
-    def _measured(self, found: Scores, threshold: float) -> list[Measurement]:
+    def _measured(self, found: Scores, threshold: float | None) -> list[Measurement]:
         labels = self.fitter.data.labels[found.rows]
-        return self.measure(found.rows, labels, decide(found.scores, threshold), found.scores)
+        return self.measure(found.rows, labels, self.fitter.data.task.decide(found.scores, threshold), found.scores)
 
 
 def _means(by_repetition: Sequence[Sequence[Measurement]], recorded: Collection[str]) -> tuple[Measurement, ...]:

@@ -1,7 +1,8 @@
 """The signed files of a model: what is approved, released and loaded.
 
-A model directory is flat and complete: ``model.skops`` (the estimator with its decision threshold), ``model.json``
-(what its columns and its answer mean), whatever else belongs to it (MLflow's ``MLmodel``, an input example),
+A model directory is flat and complete: the model in one of the safe :mod:`formats` (scikit-learn's in skops with its
+decision threshold, XGBoost's, LightGBM's or ONNX's own), ``model.json`` (what its columns and its answer mean, and the
+threshold), whatever else belongs to it (MLflow's ``MLmodel``, an input example),
 ``manifest.json`` (path, size and SHA-256 of all of these) and ``signature.json`` (Ed25519 over the manifest). The
 digest of the manifest is *the* artifact digest: approvals bind to it.
 
@@ -15,16 +16,16 @@ never that they may serve: that is what the permit says.
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import numpy.typing as npt
-
 from governance import canonical
+from governance.catalog import ModelSpec, Target, TaskName, Value
 from governance.errors import InputError, TamperedError
-from governance.training import skopsfile
+from governance.training import formats
+from governance.training.tasks import Array, BinaryClassification, Task, make_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MODEL, DESCRIPTION, MANIFEST, SIGNATURE = "model.skops", "model.json", "manifest.json", "signature.json"
+DESCRIPTION, MANIFEST, SIGNATURE = "model.json", "manifest.json", "signature.json"
 REMEDY = "Nothing of it was loaded: restore the files that were signed, or train again."
+FORMAT = "governance-model/2"
 PURPOSE = "artifact"
 """What the signature is for: one made for another purpose does not verify."""
 
@@ -56,19 +58,36 @@ class Description:
         name: The model's name.
         purpose: What it is for.
         features: What it reads, in this order.
+        task: What it answers.
         target: The column that it learnt.
-        favourable: The target's favourable value.
-        meaning: What the favourable value means.
-        threshold: A score of at least this is decided favourably.
+        meaning: What the target, or its favourable value, means.
+        favourable: The target's favourable value, of two classes.
+        classes: The classes in the order of the scores, of more than two.
+        threshold: A score of at least this is decided favourably; ``None`` where nothing is decided by one.
+        file: The model's file; :mod:`formats` knows its name.
+        coded: The classes in the order of the file's probabilities, where the file does not say.
     """
 
     name: str
     purpose: str
     features: tuple[Feature, ...]
+    task: TaskName
     target: str
-    favourable: int
     meaning: str
-    threshold: float
+    favourable: Value | None = None
+    classes: tuple[Value, ...] | None = None
+    threshold: float | None = None
+    file: str = formats.SKOPS
+    coded: tuple[Value, ...] | None = None
+
+    @cached_property
+    def asked(self) -> Task:
+        """What it answers, as an object that knows how."""
+        classes = None if self.classes is None else list(self.classes)
+        target = Target(
+            column=self.target, favourable=self.favourable, classes=classes, meaning=self.meaning, known_bias=""
+        )
+        return make_task(self.task, target)
 
     @property
     def columns(self) -> list[str]:
@@ -78,7 +97,9 @@ class Description:
     def to_dict(self) -> Json:
         """Return the JSON form."""
         features = [dict(feature.__dict__) for feature in self.features]
-        return {"format": "governance-model/1", **self.__dict__, "features": features}
+        lists = {name: value and list(value) for name, value in (("classes", self.classes), ("coded", self.coded))}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"format": FORMAT, **own, "features": features, **lists}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -87,11 +108,13 @@ class Description:
         Raises:
             InputError: The document is of another format.
         """
-        fields = {name: value for name, value in document.items() if name != "format"}
+        written = {name: value for name, value in document.items() if name != "format"}
         try:
-            return cls(**{**fields, "features": tuple(Feature(**feature) for feature in fields["features"])})
+            features = tuple(Feature(**feature) for feature in written["features"])
+            lists = {name: written[name] and tuple(written[name]) for name in ("classes", "coded")}
+            return cls(**{**written, "features": features, **lists})
         except (KeyError, TypeError) as error:
-            raise InputError(f"Expected {DESCRIPTION} of format governance-model/1, found: {error}.") from error
+            raise InputError(f"Expected {DESCRIPTION} of format {FORMAT}, found: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -132,30 +155,31 @@ class LoadedModel:
     Attributes:
         description: What its columns and its answer mean.
         digest: The artifact digest.
-        estimator: scikit-learn's ``FixedThresholdClassifier`` around what the folder's ``fit`` returned.
+        estimator: The model, with its threshold where its format can hold one.
     """
 
     description: Description
     digest: str
     estimator: Any
 
-    def score(self, frame: "pd.DataFrame") -> npt.NDArray[np.float64]:
-        """Return the probability of the favourable value.
+    def score(self, frame: "pd.DataFrame") -> Array:
+        """Return what the model says of each row.
 
         Args:
             frame: At least the model's features, in any order.
 
         Returns:
-            From 0 to 1, shape (n).
+            The probability of the favourable value, shape (n); one probability a class, shape (n, classes); or the
+            predicted number, shape (n).
 
         Raises:
-            InputError: A feature is missing.
+            InputError: A feature is missing, or the model fails.
         """
-        return favourable_scores(self.estimator, self._columns_of(frame), self.description.favourable)
+        return self.description.asked.scores(self.estimator, self._columns_of(frame))
 
-    def predict(self, frame: "pd.DataFrame") -> npt.NDArray[np.int8]:
-        """Return the decision: 1 (favourable) where the score reaches the model's threshold, else 0; shape (n)."""
-        return decide(self.score(frame), self.description.threshold)
+    def predict(self, frame: "pd.DataFrame") -> Array:
+        """Return the answer for each row, shape (n): 0 or 1, the position of a class, or a number."""
+        return self.description.asked.decide(self.score(frame), self.description.threshold)
 
     def _columns_of(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         columns = self.description.columns
@@ -167,40 +191,35 @@ class LoadedModel:
         return frame[columns]
 
 
-def decide(scores: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.int8]:
-    """Return 1 where a score reaches the threshold, else 0."""
-    return (scores >= threshold).astype(np.int8)
+def describe(spec: ModelSpec, features: "pd.DataFrame") -> Description:
+    """Return what a spec says of a model that reads these columns, in the spec's order."""
+    types, target = features.dtypes, spec.target
+    return Description(
+        name=spec.name,
+        purpose=spec.purpose,
+        features=tuple(
+            Feature(name, str(types[name]), meaning) for name, meaning in spec.features.items() if name in types
+        ),
+        task=spec.task,
+        target=target.column,
+        meaning=target.meaning,
+        favourable=target.favourable,
+        classes=tuple(target.classes) if target.classes else None,
+    )
 
 
-def favourable_scores(estimator: Any, frame: "pd.DataFrame", favourable: int) -> npt.NDArray[np.float64]:
-    """Return an estimator's probability of the favourable value, shape (n).
-
-    Raises:
-        InputError: It fails, or what it returns is not one number from 0 to 1 a row.
-    """
-    try:
-        column = list(estimator.classes_).index(favourable)
-        scores = np.asarray(estimator.predict_proba(frame), dtype=np.float64)[:, column]
-    except Exception as error:  # an estimator may raise anything
-        raise InputError(
-            f"Expected predict_proba to score {len(frame)} rows, found {type(error).__name__}: {error}. "
-            f"Does the model cope with what is missing in the data?"
-        ) from error
-    if scores.shape != (len(frame),) or not np.all((scores >= 0) & (scores <= 1)):
-        raise InputError(
-            f"Expected predict_proba to give {len(frame)} numbers from 0 to 1, found others. "
-            f"Does the model cope with what is missing in the data?"
-        )
-    return scores
-
-
-def with_threshold(estimator: Any, threshold: float, favourable: int) -> Any:
-    """Make a decision threshold part of a fitted estimator."""
+def with_threshold(estimator: Any, threshold: float | None, task: Task) -> Any:
+    """Make a decision threshold part of a fitted scikit-learn classifier; other formats have no place for one."""
+    if not isinstance(task, BinaryClassification) or formats.file_of(estimator) != formats.SKOPS:
+        return estimator
     from sklearn.frozen import FrozenEstimator
     from sklearn.model_selection import FixedThresholdClassifier
 
     return FixedThresholdClassifier(
-        FrozenEstimator(estimator), threshold=float(threshold), pos_label=favourable, response_method="predict_proba"
+        FrozenEstimator(estimator),
+        threshold=0.5 if threshold is None else float(threshold),
+        pos_label=task.favourable,
+        response_method="predict_proba",
     )
 
 
@@ -216,7 +235,7 @@ def write_artifact(
 
     Args:
         folder: Where; must not exist yet, or be empty.
-        estimator: A fitted classifier; the description's threshold is made part of it.
+        estimator: A fitted model; the description's threshold is made part of it where that can be.
         description: What it means.
         signer: The pipeline's key.
         beside: Further files of the model, by name.
@@ -227,10 +246,11 @@ def write_artifact(
     Raises:
         InputError: The folder is not empty, or the estimator cannot be saved.
     """
-    decided = with_threshold(estimator, description.threshold, description.favourable)
+    file, body = formats.to_file(with_threshold(estimator, description.threshold, description.asked))
+    description = replace(description, file=file, coded=formats.coded_classes(estimator))
     bodies = {
         **(beside or {}),
-        MODEL: skopsfile.to_bytes(decided),
+        file: body,
         DESCRIPTION: canonical.to_bytes(description.to_dict()),
     }
     manifest = Manifest.of(bodies)
@@ -301,18 +321,37 @@ def load_unsigned(folder: Path, trusted_types: Sequence[str], expected_digest: s
 
 
 def _loaded(bodies: Mapping[str, bytes], folder: Path, manifest: Manifest, trusted_types: Sequence[str]) -> LoadedModel:
-    for needed in (MODEL, DESCRIPTION):
-        if needed not in bodies:
-            raise TamperedError(f"Expected {needed} among the files of {folder}, found none. Train it again.")
+    if DESCRIPTION not in bodies:
+        raise TamperedError(f"Expected {DESCRIPTION} among the files of {folder}, found none. Train it again.")
     description = Description.from_dict(canonical.from_bytes(bodies[DESCRIPTION]))
-    estimator = skopsfile.from_bytes(bodies[MODEL], trusted_types)
+    return LoadedModel(description, manifest.digest, open_model(bodies, folder, description, trusted_types))
+
+
+def open_model(
+    bodies: Mapping[str, bytes], folder: Path, description: Description, trusted_types: Sequence[str]
+) -> Any:
+    """Build the model of files that were read from a folder and verified."""
+    if description.file not in bodies:
+        raise TamperedError(f"Expected {description.file} among the files of {folder}, found none. Train it again.")
+    estimator = formats.from_file(
+        description.file,
+        bodies[description.file],
+        trusted_types=trusted_types,
+        task=description.task,
+        classes=description.coded,
+    )
+    if description.task == "binary_classification" and description.file == formats.SKOPS:
+        _expect_threshold(estimator, description, folder)
+    return estimator
+
+
+def _expect_threshold(estimator: Any, description: Description, folder: Path) -> None:
     threshold = getattr(estimator, "threshold", None)
     if threshold != description.threshold or getattr(estimator, "pos_label", None) != description.favourable:
         raise TamperedError(
-            f"Expected {MODEL} to decide at {description.threshold}, as {DESCRIPTION} of {folder} says, "
+            f"Expected {description.file} to decide at {description.threshold}, as {DESCRIPTION} of {folder} says, "
             f"found {threshold}. Train it again."
         )
-    return LoadedModel(description, manifest.digest, estimator)
 
 
 def _verified(

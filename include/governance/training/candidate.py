@@ -1,36 +1,35 @@
 """A candidate: the scores that judge it, and the signed files that would be released.
 
 With cross-validation the out-of-fold scores are estimates of the procedure, and the final fit uses all rows; so what
-is released was not itself measured on unseen rows. The evidence says so, and the final bytes must at least decide as
-often in favour as the procedure did (:class:`Consistency`, §10.8). With a holdout the measured bytes are the released
-bytes.
+is released was not itself measured on unseen rows. The evidence says so, and the final bytes must as a whole answer as
+the procedure did (:class:`Consistency`, §10.8). With a holdout the measured bytes are the released bytes.
 
 Everything is deterministic: the same rows, recipe and code give the same scores and the same artifact digest.
 """
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from governance import canonical
 from governance.errors import TamperedError
-from governance.training import mlmodel, skopsfile
+from governance.training import mlmodel
 from governance.training.artifacts import (
-    MODEL,
+    DESCRIPTION,
     Description,
     LoadedModel,
     Manifest,
-    decide,
+    open_model,
     read_folder,
     write_artifact,
 )
 from governance.training.fits import Fitter, Recipe, Scores
 from governance.training.split import JUDGING, Plan
+from governance.training.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,27 +39,26 @@ if TYPE_CHECKING:
 ARTIFACT, DOCUMENT, OUT_OF_FOLD, FINAL = "artifact", "candidate.json", "out_of_fold.parquet", "final.parquet"
 
 TOLERANCE = 0.05
-"""How far the selection rate of the final bytes may be from that of the procedure."""
+"""How far the answers of the final bytes may as a whole be from those of the procedure."""
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """Do the final bytes decide as the procedure did that was measured?
+    """Do the final bytes answer as the procedure did that was measured?
 
     Attributes:
-        measured: Selection rate of the predictions that judge.
-        final: Selection rate of the final bytes, on the same rows.
+        gap: How far apart their answers to the same rows are: the difference of selection rates, of the shares of
+            classes, or of means in standard deviations (:meth:`governance.training.tasks.Task.gap`).
         tolerance: How far apart they may be.
     """
 
-    measured: float
-    final: float
+    gap: float
     tolerance: float = TOLERANCE
 
     @property
     def agrees(self) -> bool:
         """Whether they are within the tolerance."""
-        return abs(self.final - self.measured) <= self.tolerance
+        return self.gap <= self.tolerance
 
     def to_dict(self) -> dict[str, float | bool]:
         """Return the JSON form."""
@@ -69,7 +67,7 @@ class Consistency:
     @classmethod
     def from_dict(cls, document: Mapping[str, float]) -> Self:
         """Inverse of :meth:`to_dict`."""
-        return cls(document["measured"], document["final"], document["tolerance"])
+        return cls(document["gap"], document["tolerance"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +78,12 @@ class Candidate:
         folder: The working folder; the signed files are in ``folder / "artifact"``.
         recipe: What it was made by.
         manifest: The signed files; ``manifest.digest`` is the artifact digest.
-        out_of_fold: ``row``, ``repetition``, ``label``, ``score``, ``prediction``: one row for each row and repetition.
-        final: ``row``, ``label``, ``score``, ``prediction`` of the final bytes, for the rows that judge. With
-            cross-validation it has seen them: for selection rates, never for performance.
-        consistency: Whether both decide alike.
+        out_of_fold: ``row``, ``repetition``, ``label``, ``score`` (and one of each class), ``prediction``: one row for
+            each row and repetition.
+        final: The same without ``repetition``, of the final bytes, for the rows that judge. With cross-validation it
+            has seen them: for how it answers as a whole, never for performance.
+        consistency: Whether both answer alike.
+        task: What it answers.
     """
 
     folder: Path
@@ -92,6 +92,7 @@ class Candidate:
     out_of_fold: "pd.DataFrame"
     final: "pd.DataFrame"
     consistency: Consistency
+    task: Task
 
     @property
     def artifact(self) -> Path:
@@ -110,7 +111,7 @@ class Candidate:
     def scores(self) -> dict[int, Scores]:
         """Return the scores by repetition, as the search for alternatives takes them."""
         frames = {int(r): self.repetition(int(r)) for r in self.out_of_fold["repetition"].unique()}
-        return {r: Scores(frame["row"].to_numpy(), frame["score"].to_numpy()) for r, frame in frames.items()}
+        return {r: Scores(frame["row"].to_numpy(), self.task.from_columns(frame)) for r, frame in frames.items()}
 
 
 def train_candidate(
@@ -134,21 +135,22 @@ def train_candidate(
     writing = folder.with_name(f".{folder.name}.part")
     for leftover in (writing, folder):
         shutil.rmtree(leftover, ignore_errors=True)
-    procedure = range(1 if plan.final_judges else JUDGING, len(plan.repetitions))
+    # The others choose a threshold or an alternative; where there is none to choose, they need no fit.
+    procedure = [*([] if plan.final_judges else [JUDGING]), *(plan.choosing if fitter.data.task.threshold else [])]
     scores = fitter.out_of_fold([recipe], plan, procedure)[0]
     estimator = fitter.fit(recipe, plan.final)
     beside = mlmodel.files(described, fitter.data.features.iloc[plan.final])
     manifest = write_artifact(writing / ARTIFACT, estimator, described, signer=signer, beside=beside)
-    model = _reopened(writing / ARTIFACT, described, manifest, fitter)
+    model = _reopened(writing / ARTIFACT, manifest, fitter)
     final = _final_scores(model, fitter, plan)
     scores.setdefault(JUDGING, final)
-    return _written(writing, folder, recipe, manifest, _tables(scores, final, fitter, recipe))
+    return _written(writing, folder, recipe, manifest, _tables(scores, final, fitter, recipe), fitter.data.task)
 
 
 def described_by(description: Description, recipe: Recipe) -> Description:
     """Return a description of what a recipe makes: without the dropped features, with its threshold."""
     features = tuple(feature for feature in description.features if feature.name not in recipe.dropped)
-    return Description(**{**description.__dict__, "features": features, "threshold": recipe.threshold})
+    return replace(description, features=features, threshold=recipe.threshold)
 
 
 def load_candidate(folder: Path) -> Candidate:
@@ -167,14 +169,20 @@ def load_candidate(folder: Path) -> Candidate:
         pd.read_parquet(folder / OUT_OF_FOLD),
         pd.read_parquet(folder / FINAL),
         Consistency.from_dict(document["consistency"]),
+        _description_of(read_folder(folder / ARTIFACT)).asked,
     )
 
 
-def _reopened(folder: Path, description: Description, manifest: Manifest, fitter: Fitter) -> LoadedModel:
-    body = read_folder(folder)[MODEL]
-    if canonical.digest_of_bytes(body) not in [file["sha256"] for file in manifest.files]:
-        raise TamperedError(f"Expected the {MODEL} that was just written to {folder}, found other bytes.")
-    return LoadedModel(description, manifest.digest, skopsfile.from_bytes(body, fitter.trusted_types))
+def _reopened(folder: Path, manifest: Manifest, fitter: Fitter) -> LoadedModel:
+    bodies = read_folder(folder)
+    description = _description_of(bodies)
+    if canonical.digest_of_bytes(bodies[description.file]) not in [file["sha256"] for file in manifest.files]:
+        raise TamperedError(f"Expected the {description.file} that was just written to {folder}, found other bytes.")
+    return LoadedModel(description, manifest.digest, open_model(bodies, folder, description, fitter.trusted_types))
+
+
+def _description_of(bodies: Mapping[str, bytes]) -> Description:
+    return Description.from_dict(canonical.from_bytes(bodies[DESCRIPTION]))
 
 
 def _final_scores(model: LoadedModel, fitter: Fitter, plan: Plan) -> Scores:
@@ -188,21 +196,22 @@ Tables = tuple["pd.DataFrame", "pd.DataFrame"]
 def _tables(scores: Mapping[int, Scores], final: Scores, fitter: Fitter, recipe: Recipe) -> Tables:
     import pandas as pd
 
-    labels = fitter.data.labels
+    labels, task = fitter.data.labels, fitter.data.task
 
     def table(found: Scores, **more: int) -> "pd.DataFrame":
-        predictions: npt.NDArray[np.int8] = decide(found.scores, recipe.threshold)
         columns: dict[str, Any] = {"row": found.rows, **more, "label": labels[found.rows]}
-        return pd.DataFrame({**columns, "score": found.scores, "prediction": predictions})
+        answers = task.decide(found.scores, recipe.threshold)
+        return pd.DataFrame({**columns, **task.columns(found.scores), "prediction": answers})
 
     repetitions = [table(scores[r], repetition=r) for r in sorted(scores)]
     return pd.concat(repetitions, ignore_index=True), table(final)
 
 
-def _written(writing: Path, folder: Path, recipe: Recipe, manifest: Manifest, tables: Tables) -> Candidate:
+def _written(writing: Path, folder: Path, recipe: Recipe, manifest: Manifest, tables: Tables, task: Task) -> Candidate:
     out_of_fold, final = tables
     judged = out_of_fold[out_of_fold["repetition"] == JUDGING]
-    consistency = Consistency(float(judged["prediction"].mean()), float(final["prediction"].mean()))
+    both = [frame.sort_values("row")["prediction"].to_numpy() for frame in (judged, final)]
+    consistency = Consistency(task.gap(*both))
     document = {
         "recipe": recipe.to_dict(),
         "artifact": {"manifest": manifest.digest, "files": [dict(file) for file in manifest.files]},
@@ -212,4 +221,4 @@ def _written(writing: Path, folder: Path, recipe: Recipe, manifest: Manifest, ta
     final.to_parquet(writing / FINAL)
     (writing / DOCUMENT).write_bytes(canonical.to_bytes(document))
     writing.rename(folder)
-    return Candidate(folder, recipe, manifest, out_of_fold, final, consistency)
+    return Candidate(folder, recipe, manifest, out_of_fold, final, consistency, task)

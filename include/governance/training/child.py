@@ -43,7 +43,9 @@ Json = dict[str, Any]
 Fit = Callable[..., Any]
 
 REQUESTS = 0
-FRAME, MODEL, ANSWER = "frame.parquet", "model.skops", "answer.json"
+FRAME, ANSWER = "frame.parquet", "answer.json"
+SKOPS, XGBOOST, LIGHTGBM = "model.skops", "model.ubj", "model.lgb.txt"
+"""Files that a model is saved in, none of which can run anything when it is read."""
 WEIGHTS, SENSITIVE = "__weights__", "__sensitive__"
 """Columns of the frame's file that are not the model's to see; taken off before ``fit`` is called."""
 
@@ -233,8 +235,8 @@ def answer_of(request: Json) -> Json:
     """Fit and save; return what to answer, whatever happens."""
     try:
         model = fit(request)
-        require_classifier(model, request["favourable"])
-        save(model)
+        classes = require_model(model, request["task"])
+        file = save(model)
     except FitError as fault:
         return fault.document
     except MemoryError:
@@ -243,7 +245,7 @@ def answer_of(request: Json) -> Json:
         return FitError("exit", repr(error.code), their_lines(request)).document
     except BaseException as error:
         return FitError("raised", f"{type(error).__name__}: {error}", their_lines(request)).document
-    return {"fault": None}
+    return {"fault": None, "file": file, "classes": classes}
 
 
 def fit(request: Json) -> Any:
@@ -282,30 +284,70 @@ def require_weights(function: Fit) -> None:
         raise FitError("no_weights")
 
 
-def require_classifier(model: Any, favourable: int) -> None:
-    """Refuse everything but a fitted scikit-learn classifier of two classes."""
+def require_model(model: Any, task: Json) -> list[Any] | None:
+    """Refuse everything but a fitted model for the task.
+
+    Returns:
+        The classes in the order of the model's probabilities, or ``None`` where it numbers them (XGBoost) or has none.
+    """
     name = type(model).__name__
+    if native(model) and name == "Booster":  # it knows neither its task nor its classes
+        return None
     if not isinstance(model, BaseEstimator):
-        raise FitError("returned", f"{name}, which is not a scikit-learn estimator")
+        raise FitError("returned", f"{name}, which is not a model", expected(task))
     try:
         check_is_fitted(model)
     except (NotFittedError, TypeError):
-        raise FitError("returned", f"{name} that is not fitted") from None
-    if not hasattr(model, "predict_proba"):
-        raise FitError("returned", f"{name} without predict_proba")
-    classes = np.asarray(getattr(model, "classes_", [])).tolist()
-    if len(classes) != 2 or favourable not in classes:
-        raise FitError("returned", f"{name} for the classes {classes} instead of two, one of them {favourable}")
+        raise FitError("returned", f"{name} that is not fitted", expected(task)) from None
+    method = "predict" if task["name"] == "regression" else "predict_proba"
+    if not hasattr(model, method):
+        raise FitError("returned", f"{name} without {method}", expected(task))
+    if task["name"] == "regression":
+        if hasattr(model, "classes_"):
+            raise FitError("returned", f"{name}, a classifier", expected(task))
+        return None
+    return require_classes(model, task)
 
 
-def save(model: Any) -> None:
-    """Write the model."""
+def require_classes(model: Any, task: Json) -> list[Any] | None:
+    """Refuse a classifier of other classes than the spec's; return them as :func:`require_model` does."""
+    found = np.asarray(getattr(model, "classes_", [])).tolist()
+    wanted = task["classes"]
+    if native(model) == XGBOOST and found == list(range(len(wanted or (0, 1)))):
+        return None
+    if (wanted and set(found) == set(wanted)) or (not wanted and len(found) == 2 and task["favourable"] in found):
+        return found
+    raise FitError("returned", f"{type(model).__name__} for the classes {found}", expected(task))
+
+
+def expected(task: Json) -> str:
+    """Say what ``fit`` should return."""
+    if task["name"] == "regression":
+        return "Return a fitted regressor: scikit-learn's, XGBoost's or LightGBM's."
+    classes = f"the classes {task['classes']}" if task["classes"] else f"two classes, one of them {task['favourable']}"
+    return f"Return a fitted classifier with predict_proba of {classes}: scikit-learn's, XGBoost's or LightGBM's."
+
+
+def native(model: Any) -> str | None:
+    """Return the file of a model that has a safe format of its own."""
+    return {"xgboost": XGBOOST, "lightgbm": LIGHTGBM}.get(type(model).__module__.partition(".")[0])
+
+
+def save(model: Any) -> str:
+    """Write the model, and return the name of the file."""
+    file = native(model) or SKOPS
     try:
-        skops.io.dump(model, MODEL)
+        if file == XGBOOST:
+            Path(file).write_bytes((model.get_booster() if hasattr(model, "get_booster") else model).save_raw("ubj"))
+        elif file == LIGHTGBM:
+            Path(file).write_text(getattr(model, "booster_", model).model_to_string())
+        else:
+            skops.io.dump(model, file)
     except MemoryError:
         raise
     except Exception as error:
         raise FitError("format", f"{type(error).__name__}: {error}") from error
+    return file
 
 
 def their_lines(request: Json) -> str:
@@ -341,7 +383,7 @@ def reduced(function: Fit, frame: pd.DataFrame, params: Json, sensitive: Any, re
     """Return one deterministic model out of fairlearn's grid search for demographic parity."""
     from fairlearn.reductions import DemographicParity, GridSearch
 
-    target, favourable = request["target"], request["favourable"]
+    target, favourable = request["target"], request["task"]["favourable"]
     features: pd.DataFrame = frame.drop(columns=target)
     outcome = (frame[target] == favourable).astype(int)
     other = frame.loc[outcome == 0, target].iloc[0]

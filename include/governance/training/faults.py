@@ -47,11 +47,10 @@ SENTENCES: Mapping[str, Sentence] = {
     "no_weights": Sentence(
         "it takes no weights, which reweighing and reductions need", "Write `def fit(frame, params, weights=None)`."
     ),
-    "returned": Sentence(
-        "it returned {detail}", "Return a fitted scikit-learn classifier of two classes that has predict_proba."
-    ),
+    "returned": Sentence("it returned {detail}", "{where}"),
     "format": Sentence(
-        "skops cannot save what it returned: {detail}", "Build the model of scikit-learn's own classes."
+        "what it returned cannot be saved: {detail}",
+        "Build the model of scikit-learn's own classes, or return an XGBoost or LightGBM model by itself.",
     ),
 }
 
@@ -66,20 +65,20 @@ def as_error(report: Mapping[str, Any], file: Path, limits: Limits) -> InputErro
     """
     values = {
         "detail": _text(report, "detail"),
+        "where": _text(report, "where"),
         "seconds": limits.seconds,
         "memory_mb": limits.memory_mb,
         "output_mb": OUTPUT_BYTES // 1024**2,
         "processes": PROCESSES,
     }
     kind = str(report["fault"]) if str(report["fault"]) in SENTENCES else "ended"
-    sentence = SENTENCES[kind]
-    parts = [
-        f"Expected `fit` of {file} to return a model within its limits, found: {sentence.found.format(**values)}.",
-        sentence.remedy,
-        _text(report, "where"),
+    found, remedy = (text.format(**values) for text in SENTENCES[kind])
+    beside = [
+        "" if kind == "returned" else values["where"],
         _last_output(report) if kind in ("ended", "signal", "exit", "time") else "",
     ]
-    return InputError("\n".join([" ".join(parts[:2]), *(part for part in parts[2:] if part)]))
+    said = f"Expected `fit` of {file} to return a model within its limits, found: {found}. {remedy}".rstrip()
+    return InputError("\n".join([said, *(part for part in beside if part)]))
 
 
 def _text(report: Mapping[str, Any], name: str) -> str:

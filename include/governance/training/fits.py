@@ -5,6 +5,7 @@ The rows that are predicted stay here: the sandbox gets training rows, this modu
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -13,10 +14,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from governance import canonical
 from governance.errors import InputError
-from governance.training import skopsfile
-from governance.training.artifacts import favourable_scores
-from governance.training.sandbox import Job, Sandbox
+from governance.training import formats
+from governance.training.sandbox import Job, Sandbox, Trained
 from governance.training.split import Array, Fold, Plan
+from governance.training.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,20 +32,20 @@ class TrainingSet:
     Attributes:
         features: The model's features in the spec's order, shape (n, features). No protected attribute is among them.
         target: The target as it is in the data, shape (n); its name is the column's.
-        favourable: The target's favourable value.
+        task: What is to be learnt: says what a label is.
         groups: Group of each row in the first protected attribute, shape (n): for strata, and for reductions where
             the policy allows them.
     """
 
     features: "pd.DataFrame"
     target: "pd.Series[Any]"
-    favourable: int = 1
+    task: Task
     groups: Array | None = None
 
-    @property
-    def labels(self) -> npt.NDArray[np.int8]:
-        """1 where the target has its favourable value, else 0; shape (n)."""
-        return np.asarray(self.target == self.favourable, dtype=np.int8)
+    @cached_property
+    def labels(self) -> Array:
+        """The label of each row, shape (n)."""
+        return self.task.labels(self.target)
 
     def without(self, dropped: Sequence[str]) -> "pd.DataFrame":
         """Return the features without some of them.
@@ -65,14 +66,14 @@ class Recipe:
     Attributes:
         parameters: What the folder's ``fit`` gets, besides ``seed``.
         seed: Of the split and of the fit.
-        threshold: A score of at least this is decided favourably.
+        threshold: A score of at least this is decided favourably; ``None`` where nothing is decided by one.
         dropped: Features that are left out.
         reduction: How a protected attribute is used in training; ``None`` for not at all.
     """
 
     parameters: Mapping[str, Any]
     seed: int = 0
-    threshold: float = 0.5
+    threshold: float | None = 0.5
     dropped: tuple[str, ...] = ()
     reduction: Reduction | None = None
 
@@ -100,7 +101,7 @@ class Recipe:
         return cls(**{**document, "dropped": tuple(document["dropped"])})
 
 
-class Task(NamedTuple):
+class Fit(NamedTuple):
     """One fit, and the rows that it predicts afterwards."""
 
     recipe: Recipe
@@ -108,10 +109,10 @@ class Task(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Probability of the favourable value for the rows of one repetition; rows ascend."""
+    """What a model says of the rows of one repetition; rows ascend. Shape of the scores: (n), or (n, classes)."""
 
     rows: Array
-    scores: npt.NDArray[np.float64]
+    scores: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,21 +135,20 @@ class Fitter:
             InputError: The folder's code failed.
             RefusedError: The model holds a type that the spec does not allow.
         """
-        return skopsfile.from_bytes(self.sandbox.fit(self._job(recipe, rows)), self.trusted_types)
+        return self._loaded(self.sandbox.fit(self._job(recipe, rows)))
 
-    def score(self, estimator: Any, recipe: Recipe, rows: Array) -> npt.NDArray[np.float64]:
+    def score(self, estimator: Any, recipe: Recipe, rows: Array) -> Array:
         """Return an estimator's scores of some rows."""
         frame = self.data.without(recipe.dropped).iloc[rows]
         with threadpool_limits(1):  # the fits of other folds run beside this
-            return favourable_scores(estimator, frame, self.data.favourable)
+            return self.data.task.scores(estimator, frame)
 
-    def scores(self, tasks: Iterable[Task]) -> Iterator[npt.NDArray[np.float64]]:
-        """Fit every task, several at once, and yield the scores of its test rows, in the order of the tasks."""
-        tasks = list(tasks)
-        models = self.sandbox.map(self._job(task.recipe, task.fold.train) for task in tasks)
-        for task, body in zip(tasks, models, strict=True):
-            estimator = skopsfile.from_bytes(body, self.trusted_types)
-            yield self.score(estimator, task.recipe, task.fold.test)
+    def scores(self, fits: Iterable[Fit]) -> Iterator[Array]:
+        """Make every fit, several at once, and yield the scores of its test rows, in the order of the fits."""
+        fits = list(fits)
+        models = self.sandbox.map(self._job(fit.recipe, fit.fold.train) for fit in fits)
+        for fit, trained in zip(fits, models, strict=True):
+            yield self.score(self._loaded(trained), fit.recipe, fit.fold.test)
 
     def out_of_fold(self, recipes: Sequence[Recipe], plan: Plan, repetitions: Iterable[int]) -> list[dict[int, Scores]]:
         """Return the out-of-fold scores of several recipes.
@@ -166,8 +166,8 @@ class Fitter:
         wanted = list(repetitions)
         needed = {(_scored(recipe).digest, r): recipe for recipe in recipes for r in wanted}
         missing = {key: recipe for key, recipe in needed.items() if key not in self._known}
-        tasks = [Task(recipe, fold) for (_, r), recipe in missing.items() for fold in plan.repetitions[r]]
-        results = self.scores(tasks)
+        fits = [Fit(recipe, fold) for (_, r), recipe in missing.items() for fold in plan.repetitions[r]]
+        results = self.scores(fits)
         for digest, r in missing:
             self._known[digest, r] = _together(plan.repetitions[r], results)
         return [{r: self._known[_scored(recipe).digest, r] for r in wanted} for recipe in recipes]
@@ -175,6 +175,13 @@ class Fitter:
     def remember(self, recipe: Recipe, scores: Mapping[int, Scores]) -> None:
         """Take scores, by repetition, that were made earlier from the same recipe, rows and plan."""
         self._known.update({(_scored(recipe).digest, r): found for r, found in scores.items()})
+
+    def _loaded(self, trained: Trained) -> Any:
+        task = self.data.task
+        classes = trained.classes or task.numbered
+        return formats.from_file(
+            trained.file, trained.body, trusted_types=self.trusted_types, task=task.name, classes=classes
+        )
 
     def _job(self, recipe: Recipe, rows: Array) -> Job:
         frame = self._frame(recipe.dropped)
@@ -219,7 +226,7 @@ def _scored(recipe: Recipe) -> Recipe:
     return recipe.at(0.0)
 
 
-def _together(folds: Sequence[Fold], results: Iterator[npt.NDArray[np.float64]]) -> Scores:
+def _together(folds: Sequence[Fold], results: Iterator[Array]) -> Scores:
     rows = np.concatenate([fold.test for fold in folds])
     scores = np.concatenate([next(results) for _ in folds])
     order = np.argsort(rows, kind="stable")

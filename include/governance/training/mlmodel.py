@@ -49,13 +49,17 @@ def files(description: Description, frame: "pd.DataFrame") -> dict[str, bytes]:
     """
     example = typical_row(frame[description.columns])
     document = {
-        "flavors": {"governance": {"data": "model.skops", "format": "skops", "loader": "governance.training"}},
+        "flavors": {"governance": {"loader": "governance.training"}},
         "saved_input_example_info": {
             "artifact_path": EXAMPLE,
             "type": "dataframe",
             "pandas_orient": "split",
         },
-        "signature": {"inputs": json.dumps(_columns(description)), "outputs": json.dumps(_answer()), "params": None},
+        "signature": {
+            "inputs": json.dumps(_columns(description)),
+            "outputs": json.dumps(_answer(description)),
+            "params": None,
+        },
     }
     return {"MLmodel": yaml.safe_dump(document, sort_keys=True).encode(), EXAMPLE: canonical.to_bytes(example)}
 
@@ -83,8 +87,11 @@ def _columns(description: Description) -> list[dict[str, Any]]:
     return [{"type": TYPES[f.dtype], "name": f.name, "required": True} for f in description.features]
 
 
-def _answer() -> list[dict[str, Any]]:
+def _answer(description: Description) -> list[dict[str, Any]]:
+    answers = {"binary_classification": "long", "regression": "double"}
+    text = all(isinstance(value, str) for value in description.classes or ())
+    kind = answers.get(description.task, "string" if text else "long")
     return [
-        {"type": "long", "name": "prediction", "required": True},
+        {"type": kind, "name": "prediction", "required": True},
         {"type": "double", "name": "score", "required": True},
     ]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ import numpy.typing as npt
 from governance.catalog import Limits
 from governance.errors import InputError
 from governance.training import faults
+from governance.training.tasks import Task
 from governance.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 # The names that child.py uses, too: it imports nothing of ours, and importing it costs three seconds.
-FRAME, MODEL, ANSWER = "frame.parquet", "model.skops", "answer.json"
+FRAME, ANSWER = "frame.parquet", "answer.json"
+FILES = ("model.skops", "model.ubj", "model.lgb.txt")
 WEIGHTS, SENSITIVE = "__weights__", "__sensitive__"
 
 LARGEST_MODEL = 1024**3
@@ -66,13 +68,27 @@ class Job:
     sensitive: npt.NDArray[Any] | None = None
 
 
+class Trained(NamedTuple):
+    """What a fit returned. Nobody has looked into it.
+
+    Attributes:
+        file: The name of its file, which says the format.
+        body: The file.
+        classes: The classes in the order of its probabilities; ``None`` where the model numbers them, or has none.
+    """
+
+    file: str
+    body: bytes
+    classes: tuple[Any, ...] | None
+
+
 class Sandbox:
     """A few trainer processes, for as long as the ``with`` lasts.
 
     Attributes:
         folder: The model's folder, with ``train.py``.
         target: Name of the target column.
-        favourable: The target's favourable value.
+        task: What is to be learnt.
         limits: What one call may use.
         workers: How many calls run at once; the result does not depend on it.
     """
@@ -82,13 +98,13 @@ class Sandbox:
         folder: Path,
         *,
         target: str,
-        favourable: int = 1,
+        task: Task,
         limits: Limits | None = None,
         workers: int | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.target = target
-        self.favourable = favourable
+        self.task = task
         self.limits = limits or Limits()
         self.workers = workers or min(4, os.cpu_count() or 1)
         self._stack = contextlib.ExitStack()
@@ -109,11 +125,11 @@ class Sandbox:
     def __exit__(self, *error: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stack.close()
 
-    def fit(self, job: Job) -> bytes:
+    def fit(self, job: Job) -> Trained:
         """Call the folder's ``fit`` once.
 
         Returns:
-            What it returned, as a skops file. Nobody has looked into it: load it with trusted types only.
+            What it returned: load it with trusted types only.
 
         Raises:
             InputError: It failed, overstepped a limit, or returned something else; the message says which, and where.
@@ -124,13 +140,13 @@ class Sandbox:
         finally:
             self._idle.put(trainer)
 
-    def map(self, jobs: Iterable[Job]) -> Iterator[bytes]:
+    def map(self, jobs: Iterable[Job]) -> Iterator[Trained]:
         """Call ``fit`` for every job, several at once; yield the results in the order of the jobs.
 
         Raises:
             InputError: As :meth:`fit`, for the first job that fails.
         """
-        running: deque[Future[bytes]] = deque()
+        running: deque[Future[Trained]] = deque()
         try:
             for job in jobs:
                 running.append(self._threads.submit(self.fit, job))
@@ -142,15 +158,16 @@ class Sandbox:
             for future in running:
                 future.cancel()
 
-    def _fit_with(self, trainer: Trainer, job: Job) -> bytes:
+    def _fit_with(self, trainer: Trainer, job: Job) -> Trained:
         work = Path(tempfile.mkdtemp(dir=self._private))
         try:
             self._write_rows(job, work)
             report = trainer.ask(self._request(job, work), self.limits.seconds)
-            fault = report if report["fault"] else self._answer(work, report)
-            if fault["fault"]:
-                raise faults.as_error(fault, self.folder / "train.py", self.limits)
-            return read_untrusted(work / MODEL, LARGEST_MODEL)
+            answer = report if report["fault"] else self._answer(work, report)
+            if answer["fault"]:
+                raise faults.as_error(answer, self.folder / "train.py", self.limits)
+            body = read_untrusted(work / answer["file"], LARGEST_MODEL)
+            return Trained(answer["file"], body, answer["classes"])
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -170,7 +187,11 @@ class Sandbox:
             "folder": str(self.folder),
             "work": str(work),
             "target": self.target,
-            "favourable": self.favourable,
+            "task": {
+                "name": self.task.name,
+                "favourable": getattr(self.task, "favourable", None),
+                "classes": list(self.task.classes) if self.task.classes else None,
+            },
             "params": dict(job.params),
             "limits": {
                 **self.limits.model_dump(),
@@ -185,6 +206,9 @@ class Sandbox:
         silent = {**report, "fault": "signal" if (report["status"] or 0) < 0 else "ended", "detail": report["status"]}
         try:
             answer = json.loads(read_untrusted(work / ANSWER, LARGEST_ANSWER))
+            if answer["fault"] is None:
+                answer["classes"] = tuple(answer["classes"]) if answer["classes"] is not None else None
+                answer["file"] = FILES[FILES.index(answer["file"])]
             return {"output": report["output"], "fault": answer["fault"], **answer}
         except (InputError, ValueError, KeyError, TypeError, RecursionError):
             return silent

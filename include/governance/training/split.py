@@ -121,7 +121,7 @@ def strata_of(outcome: npt.ArrayLike, groups: npt.ArrayLike | None = None, *, sm
     """Return the stratum of each row: group × outcome, with rare ones merged.
 
     Args:
-        outcome: 0 or 1, shape (n).
+        outcome: Small whole numbers, shape (n): the label, or the part of its range that it lies in.
         groups: Group of each row in the first protected attribute, shape (n); ``None`` where there is no attribute.
         smallest: Strata with fewer rows are merged with the others of the same outcome.
 

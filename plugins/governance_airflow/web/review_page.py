@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from governance.records import Outcome
 from governance.reports import alternatives, charts, tables, words
-from governance.reports.reading import PARITY, SELECTION, Reading
+from governance.reports.reading import SELECTION, Reading
 from governance.review.desk import Request, Standing
 from governance_airflow.web import standing
 
@@ -138,12 +138,12 @@ def _rules(request: Request, reading: Reading) -> dict[str, Any]:
 
 def _groups(reading: Reading, before: Reading | None) -> dict[str, Any]:
     attribute = reading.compared_attribute
-    rule = reading.rule_over(PARITY, {"attribute": attribute or ""})
+    rule = reading.rule_over(reading.by_group.difference, {"attribute": attribute or ""})
     limit = rule.limits.get("at_most") if rule else None
-    small = [
-        item for item in reading.named(SELECTION) if len(item.slice) == 1 and item.key[1] in reading.small_groups()
-    ]
+    single = [item for item in reading.named(reading.by_group.name) if len(item.slice) == 1]
+    small = [item for item in single if item.key[1] in reading.small_groups()]
     return {
+        "by_group": reading.by_group.title,
         "groups_chart": charts.group_chart(reading, before),
         "group_limit": f"limit: {limit:.2f} below the highest" if limit is not None else "",
         "denied": _denied(reading, attribute),
@@ -260,9 +260,13 @@ def _signed(request: Request, places: Places) -> list[SignedRow]:
         ),
         SignedRow("Policy", document["policy"]["version"], document["policy"]["digest"]),
         SignedRow("Roles", "people.yaml", document["people"]["digest"]),
-        SignedRow("Training", f"{words.parameters(training)}; threshold {training['threshold']:.2f}"),
+        SignedRow("Training", f"{words.parameters(training)}{_threshold(training)}"),
         *_beside(request, places),
     ]
+
+
+def _threshold(training: Mapping[str, Any]) -> str:
+    return "" if training["threshold"] is None else f"; threshold {training['threshold']:.2f}"
 
 
 def _beside(request: Request, places: Places) -> list[SignedRow]:

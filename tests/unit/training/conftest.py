@@ -15,6 +15,7 @@ from governance.keys import PublicKeys, Signer
 from governance.training.artifacts import Description, Feature
 from governance.training.fits import Recipe, TrainingSet
 from governance.training.sandbox import Sandbox
+from governance.training.tasks import BinaryClassification
 
 LOGISTIC = """
     from sklearn.linear_model import LogisticRegression
@@ -26,6 +27,8 @@ LOGISTIC = """
 QUICK = Limits(seconds=90, memory_mb=1024)
 
 RECIPE = Recipe({"C": 1.0}, seed=0)
+
+PAID = BinaryClassification(1)
 
 
 STARTED = {"two_trainers", "open_sandbox", "fitter", "candidate"}
@@ -59,7 +62,7 @@ def folder(make_folder: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def two_trainers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Trainers are folder-blind and import for seconds: one pair serves all tests."""
-    with Sandbox(tmp_path_factory.mktemp("none"), target="paid", workers=2) as sandbox:
+    with Sandbox(tmp_path_factory.mktemp("none"), target="paid", task=PAID, workers=2) as sandbox:
         yield sandbox
 
 
@@ -86,13 +89,14 @@ def rows() -> TrainingSet:
         }
     )
     paid = pd.Series((income + random.normal(0, 0.7, 120) > -0.7).astype(int), name="paid")
-    return TrainingSet(features, paid, favourable=1, groups=groups)
+    return TrainingSet(features, paid, PAID, groups=groups)
 
 
 @pytest.fixture(scope="session")
 def description(rows: TrainingSet) -> Description:
     features = tuple(Feature(name, str(dtype), f"the {name}") for name, dtype in rows.features.dtypes.items())
-    return Description("credit", "Recommends a loan.", features, "paid", 1, "The loan was paid back.", 0.5)
+    said = "The loan was paid back."
+    return Description("credit", "Recommends a loan.", features, PAID.name, "paid", said, favourable=1, threshold=0.5)
 
 
 def make_keys(folder: Path, name: str = "artifact") -> tuple[Signer, PublicKeys]:

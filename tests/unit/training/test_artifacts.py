@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_a_loaded_model_scores_as_the_estimator_did(written, public_keys, estima
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.9])
 def test_the_threshold_is_part_of_the_model(threshold, tmp_path, estimator, description, signer, public_keys, rows):
-    decided = Description(**{**description.__dict__, "threshold": threshold})
+    decided = replace(description, threshold=threshold)
     write_artifact(tmp_path / "a", estimator, decided, signer=signer)
     model = load_artifact(tmp_path / "a", [], public_keys)
     assert np.array_equal(model.predict(rows.features), model.estimator.predict(rows.features))
@@ -84,7 +85,7 @@ def test_the_threshold_is_part_of_the_model(threshold, tmp_path, estimator, desc
 def test_a_favourable_value_of_0_turns_scores_and_decisions_round(
     tmp_path, estimator, description, signer, public_keys, rows
 ):
-    turned = Description(**{**description.__dict__, "favourable": 0, "threshold": 0.3})
+    turned = replace(description, favourable=0, threshold=0.3)
     write_artifact(tmp_path / "a", estimator, turned, signer=signer)
     model = load_artifact(tmp_path / "a", [], public_keys)
     assert np.array_equal(model.score(rows.features), estimator.predict_proba(rows.features)[:, 0])

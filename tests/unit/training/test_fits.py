@@ -133,7 +133,7 @@ def test_predictions_that_are_not_probabilities_are_told(
             return model
     """)
     fitter = Fitter(open_sandbox(folder), rows)
-    with pytest.raises(InputError, match="Expected predict_proba to give 120 numbers from 0 to 1"):
+    with pytest.raises(InputError, match="Expected predict_proba to give 120 × 2 numbers from 0 to 1"):
         fitter.score(fitter.fit(RECIPE, np.arange(120)), RECIPE, np.arange(120))
 
 
@@ -197,7 +197,7 @@ def test_a_reduction_needs_a_fit_that_takes_weights(
 
 
 def test_a_reduction_needs_groups(folder: Path, open_sandbox: Callable, rows: TrainingSet):
-    blind = TrainingSet(rows.features, rows.target)
+    blind = TrainingSet(rows.features, rows.target, rows.task)
     with pytest.raises(InputError, match="Expected the groups of a protected attribute"):
         Fitter(open_sandbox(folder), blind).fit(Recipe({}, reduction="reweighing"), np.arange(120))
 

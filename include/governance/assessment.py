@@ -1,0 +1,280 @@
+"""What is measured of a candidate, family by family: one way for the pipeline, ``governance try`` and ``validate``.
+
+Each family is a function of :class:`Material`, which brings rows, predictions and the model from wherever they are;
+the measures themselves are pure functions over arrays (:mod:`governance.measures`) and know nothing of a spec. Which
+measures a family has depends on the task: a regression has no selection rate.
+
+Not guaranteed: that a family is complete without the others. The policy says what must have been measured, and a rule
+without its measurement blocks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from governance.catalog import ModelSpec
+from governance.records import Measurement
+from governance.training.tasks import Array, BinaryClassification, MulticlassClassification, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from governance.training.artifacts import LoadedModel
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The champion as something to compare with.
+
+    Attributes:
+        features: The rows it was trained on: the model's features as they were, shape (m, features).
+        scores: What it said of the rows that it was judged on, shape (m') or (m', classes).
+        importances: Share of influence by feature, as it was measured.
+        positions: Which of the candidate's judging rows it has an honest answer to: one that was made without having
+            seen the row in training. Positions among the judging rows, shape (c).
+        answers: What it says of these, shape (c) or (c, classes).
+        threshold: Where it decides.
+    """
+
+    features: "pd.DataFrame"
+    scores: Array
+    importances: Mapping[str, float]
+    positions: Array
+    answers: Array
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The final bytes, and how a fresh process loads them.
+
+    Attributes:
+        folder: The model's folder.
+        loader: ``module:function`` that returns an object with ``predict(frame)``.
+        arguments: What it needs besides the folder, as plain JSON.
+    """
+
+    folder: Path
+    loader: str
+    arguments: Any
+
+
+class Material(Protocol):
+    """What families measure on.
+
+    Attributes:
+        spec: The model's.
+        task: What it answers.
+        minimum_n: The policy's: groups of fewer rows are not compared.
+        seed: Of everything that is drawn.
+        explained_rows: How many rows are explained at most.
+        repeats: How often one row is predicted for timing.
+        features: The columns that the model sees, all rows, shape (n, features).
+        groups: Group of each row by protected attribute, each of shape (n).
+        rows: Positions of the rows that judge, ascending, shape (j).
+        labels: Their labels, shape (j).
+        scores: What was said of them, shape (j) or (j, classes).
+        predictions: What was answered, shape (j).
+        trained_here: Whether the pipeline knows which rows trained it.
+        gap: How far the final bytes answer from what was measured; ``None`` where the measured bytes are the final.
+        champion: What to compare with; ``None`` where nothing serves.
+        lock: The locked environment.
+        advisories: Folder of known vulnerabilities; ``None`` where there is none.
+    """
+
+    spec: ModelSpec
+    task: Task
+    minimum_n: int
+    seed: int
+    explained_rows: int
+    repeats: int
+    trained_here: bool
+    lock: Path
+    advisories: Path | None
+
+    @property
+    def features(self) -> "pd.DataFrame": ...  # noqa: D102
+    @property
+    def groups(self) -> Mapping[str, Array]: ...  # noqa: D102
+    @property
+    def rows(self) -> Array: ...  # noqa: D102
+    @property
+    def labels(self) -> Array: ...  # noqa: D102
+    @property
+    def scores(self) -> Array: ...  # noqa: D102
+    @property
+    def predictions(self) -> Array: ...  # noqa: D102
+    @property
+    def gap(self) -> float | None: ...  # noqa: D102
+    @property
+    def model(self) -> "LoadedModel": ...  # noqa: D102
+    @property
+    def champion(self) -> Champion | None: ...  # noqa: D102
+    def saved(self) -> AbstractContextManager[Saved]: ...  # noqa: D102
+
+
+# --- the families --------------------------------------------------------------------------------------------------
+
+
+def performance(material: Material) -> list[Measurement]:
+    """How well it predicts, beside no model at all and beside the champion."""
+    return [*_performance(material), *_gap(material), *_beside_champion(material)]
+
+
+def _performance(material: Material) -> list[Measurement]:
+    if isinstance(material.task, BinaryClassification):
+        from governance.measures.performance import measure_performance
+
+        return measure_performance(material.labels, material.predictions, material.scores)
+    if isinstance(material.task, MulticlassClassification):
+        from governance.measures.multiclass import measure_multiclass
+
+        return measure_multiclass(
+            material.labels, material.scores, classes=[str(name) for name in material.task.classes]
+        )
+    from governance.measures.regression import measure_regression
+
+    return measure_regression(material.labels, material.predictions)
+
+
+def _gap(material: Material) -> list[Measurement]:
+    """How far the released bytes answer from what was measured (§10.8)."""
+    if material.gap is None:
+        return []
+    return [Measurement("performance.final_gap", material.gap, len(material.rows), method="counted")]
+
+
+def _beside_champion(material: Material) -> list[Measurement]:
+    from governance.measures import comparison
+
+    champion, task = material.champion, material.task
+    if champion is None:
+        return comparison.no_champion(task.name)
+    at = champion.positions
+    mine = comparison.Answers(material.predictions[at], material.scores[at])
+    theirs = comparison.Answers(task.decide(champion.answers, champion.threshold), champion.answers)
+    return comparison.compare(task.name, material.labels[at], mine, theirs)
+
+
+def fairness(material: Material) -> list[Measurement]:
+    """How it treats groups and intersections."""
+    return measure_groups(
+        material.spec,
+        material.task,
+        material.labels,
+        material.predictions,
+        {name: groups[material.rows] for name, groups in material.groups.items()},
+        material.minimum_n,
+    )
+
+
+def measure_groups(
+    spec: ModelSpec, task: Task, labels: Array, predictions: Array, groups: Mapping[str, Array], minimum_n: int
+) -> list[Measurement]:
+    """Measure groups as the task allows: who is favoured, how far predictions are off, how often they are right."""
+    from governance.measures import fairness as by_group
+
+    crossed = [tuple(names) for names in spec.intersections]
+    if task.name == "regression":
+        from governance.measures.fairness_regression import measure_regression_fairness
+
+        return measure_regression_fairness(labels, predictions, groups, crossed, minimum_n=minimum_n)
+    if isinstance(task, BinaryClassification):
+        return by_group.measure_fairness(labels, predictions, groups, crossed, minimum_n=minimum_n)
+    right = by_group.measure_accuracy_fairness(labels == predictions, groups, crossed, minimum_n=minimum_n)
+    if spec.target.favourable is None or not isinstance(task, MulticlassClassification):
+        return right
+    favourable = task.classes.index(spec.target.favourable)
+    favoured = by_group.measure_fairness(
+        labels == favourable, predictions == favourable, groups, crossed, minimum_n=minimum_n
+    )
+    known = {one.key for one in right}
+    return [*right, *(one for one in favoured if one.key not in known)]
+
+
+def drift(material: Material) -> list[Measurement]:
+    """How far its data and its answers are from the champion's."""
+    from governance.measures import drift as measures
+
+    champion = material.champion
+    if champion is None:
+        return measures.no_champion(list(material.features.columns))
+    shared = [name for name in material.features.columns if name in champion.features.columns]
+    return [
+        *measures.measure_drift(champion.features[shared], material.features[shared]),
+        *measures.measure_prediction_drift(champion.scores, material.scores),
+    ]
+
+
+def explainability(material: Material) -> list[Measurement]:
+    """What drives the final model's answers, and whether the same drove the champion's."""
+    from governance.measures import drift as measures
+    from governance.measures.explainability import measure_explainability
+
+    rows = material.features
+    found = measure_explainability(
+        material.model.estimator,
+        rows,
+        rows,
+        task=material.task.name,
+        limit_rows=material.explained_rows,
+        seed=material.seed,
+    )
+    importances = {m.slice["feature"]: m.value for m in found if m.name == "explainability.importance" and m.value}
+    champion = material.champion
+    return [*found, measures.importance_drift(champion.importances if champion else None, importances)]
+
+
+def leakage(material: Material) -> list[Measurement]:
+    """What the features tell that they should not, and whether rows that judge were seen in training."""
+    from governance.measures.leakage import measure_leakage
+
+    return measure_leakage(
+        material.features.iloc[material.rows],
+        material.labels,
+        {name: groups[material.rows] for name, groups in material.groups.items()},
+        task=material.task.name,
+        seed=material.seed,
+    )
+
+
+def robustness(material: Material) -> list[Measurement]:
+    """What small changes of the input do, and where it is at its worst."""
+    from governance.measures.robustness import measure_robustness
+
+    return measure_robustness(
+        material.model.score,
+        material.features.iloc[material.rows],
+        material.labels,
+        material.predictions,
+        task=material.task.name,
+        seed=material.seed,
+    )
+
+
+def operations(material: Material) -> list[Measurement]:
+    """How fast the final bytes answer in a fresh process, and what they need."""
+    from governance.measures.operations import measure_latency
+
+    with material.saved() as saved:
+        row = material.features.iloc[:1]
+        return measure_latency(saved.folder, saved.loader, row, arguments=saved.arguments, repeats=material.repeats)
+
+
+FAMILIES: dict[str, Callable[[Material], list[Measurement]]] = {
+    "performance": performance,
+    "fairness": fairness,
+    "drift": drift,
+    "explainability": explainability,
+    "leakage": leakage,
+    "robustness": robustness,
+    "operations": operations,
+}
+"""In the order in which they are reported."""
+
+
+def measure_all(material: Material, families: Sequence[str] = tuple(FAMILIES)) -> list[Measurement]:
+    """Measure one family after the other."""
+    return [one for family in families for one in FAMILIES[family](material)]
