@@ -46,7 +46,7 @@ class Classified:
     Attributes:
         labels: Position of each row's class in ``classes``, shape (n).
         predictions: Position of the class that was decided, shape (n); ``None`` where nothing was.
-        scores: Probability of each class, adding up to 1 in each row, shape (n, classes).
+        scores: Probability of each class, shape (n, classes).
         classes: Names of the classes.
         unusable: Why scores cannot be measured; ``None`` if they can.
     """
@@ -130,15 +130,13 @@ def classify(
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"Expected two or more classes that differ, found {list(names)}. Name each class once.")
     truth = _positions(labels, "labels", names)
-    probabilities = np.asarray(scores, dtype=np.float64)
+    probabilities = np.asarray(scores, dtype=np.float64, order="C")
     if probabilities.shape != (truth.size, len(names)):
         raise InputError(
             f"Expected a probability of each of {len(names)} classes for each of {truth.size} rows, found an array of "
             f"shape {probabilities.shape}. Pass one column for each class, in the order of the classes."
         )
     unusable = _unusable(probabilities)
-    if unusable is None:
-        probabilities = probabilities / probabilities.sum(1, keepdims=True)
     decided = None if unusable else probabilities.argmax(1)
     if predictions is not None:
         decided = _positions(predictions, "predictions", names)
@@ -373,7 +371,8 @@ def _mean_loss(name: str, rows: Classified, losses: Callable[[], Array], at_most
 def _half_squared_distances(rows: Classified) -> Array:
     distances = rows.scores.copy()
     distances[np.arange(rows.n), rows.labels] -= 1
-    return np.asarray((distances**2).sum(1) / 2)
+    # Rounding of the probabilities could bring it above 1.
+    return np.asarray(np.minimum((distances**2).sum(1) / 2, 1.0))
 
 
 def _class_share(name: str, rows: Classified, at: int, share: Callable[[Array, int, str], Share]) -> Measurement:

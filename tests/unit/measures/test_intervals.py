@@ -110,6 +110,46 @@ def test_labels_that_are_fully_separated_are_no_proof_of_a_perfect_model():
     assert low == pytest.approx(intervals.wilson(10, 10)[0])
 
 
+@pytest.mark.parametrize(
+    ("column", "change", "error", "low", "high"),
+    [(0, 0.0108, 0.0953, -0.1761, 0.1976), (1, -0.0780, 0.1046, -0.2830, 0.1271)],
+    ids=["albumin beside the K-G score", "total protein beside the K-G score"],
+)
+def test_the_change_of_the_area_is_what_sas_prints_for_the_example_of_the_paper(column, change, error, low, high):
+    found, interval = intervals.delong_change(OVARIAN_CANCER[:, 3], OVARIAN_CANCER[:, column], -OVARIAN_CANCER[:, 2])
+
+    assert (found, *interval) == pytest.approx((change, low, high), abs=5e-5)
+    assert (interval.high - interval.low) / (2 * intervals.Z) == pytest.approx(error, abs=5e-5)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=40))
+def test_the_change_of_the_area_is_the_mean_of_paired_placements_with_their_variance(rows):
+    labels, first, second = (np.array(column) for column in zip(*rows, strict=True))
+    if min(labels.sum(), (~labels).sum()) < 2:
+        return
+    wins = [
+        (scores[labels][:, None] > scores[~labels]) + 0.5 * (scores[labels][:, None] == scores[~labels])
+        for scores in (first, second)
+    ]
+    gained = wins[0] - wins[1]
+    variance = sum(gained.mean(axis).var(ddof=1) / gained.shape[1 - axis] for axis in (0, 1))
+
+    change, (low, high) = intervals.delong_change(labels, first, second)
+
+    assert change == pytest.approx(gained.mean(), abs=1e-12)
+    assert -1 <= low <= change <= high <= 1
+    if variance > 1e-12:
+        assert low == pytest.approx(max(gained.mean() - intervals.Z * math.sqrt(variance), -1))
+
+
+def test_two_models_that_rank_alike_have_a_change_of_0_that_is_not_certain():
+    change, (low, high) = intervals.delong_change([0] * 30 + [1] * 50, np.arange(80), 2 * np.arange(80))
+
+    assert change == 0
+    assert (low, high) == intervals.paired_gain(0, 0, 30)
+    assert low < 0 < high
+
+
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=50))
 def test_midranks_are_those_of_scipy(values):
     assert intervals.midranks(np.array(values)).tolist() == rankdata(values).tolist()
@@ -142,9 +182,15 @@ def test_the_mean_of_rates_combines_their_wilson_intervals():
     assert intervals.mean_of_shares(first, second).low == pytest.approx(low)
 
 
+def test_the_mean_of_one_rate_has_its_wilson_interval():
+    assert intervals.mean_of_shares(Share(np.array(9), np.array(10), "")) == pytest.approx(intervals.wilson(9, 10))
+
+
 def test_a_mean_of_one_row_has_no_interval():
     assert intervals.normal_mean(np.array([0.3])) == (None, None)
     assert intervals.ratio_of_means(np.array([0.3]), np.array([1.0])) == (None, None)
+    assert intervals.ratio_of_losses(np.array([0.3]), np.array([1.0])) == (None, None)
+    assert intervals.root_of_mean(np.array([0.3])) == (None, None)
     assert intervals.spearman(0.5, 3) == (None, None)
 
 
@@ -157,6 +203,41 @@ def test_the_interval_of_a_ratio_of_means_agrees_with_resampling_rows():
     found = intervals.ratio_of_means(part, part + rest)
 
     assert found == pytest.approx(np.quantile(ratios, [0.025, 0.975]), abs=0.004)
+
+
+def test_the_interval_of_a_ratio_of_losses_agrees_with_resampling_rows():
+    generator = np.random.default_rng(0)
+    ours = generator.exponential(1, 500)
+    theirs = ours * generator.uniform(0.2, 1.2, 500)
+    resamples = generator.integers(0, 500, (2000, 500))
+    ratios = ours[resamples].sum(1) / theirs[resamples].sum(1)
+
+    found = intervals.ratio_of_losses(ours, theirs)
+
+    assert found == pytest.approx(np.quantile(ratios, [0.025, 0.975]), abs=0.01)
+    assert found.low > 1
+
+
+def test_the_interval_of_a_root_agrees_with_resampling_rows():
+    generator = np.random.default_rng(0)
+    squares = generator.normal(size=500) ** 2
+    resamples = generator.integers(0, 500, (2000, 500))
+
+    found = intervals.root_of_mean(squares)
+
+    assert found == pytest.approx(np.quantile(np.sqrt(squares[resamples].mean(1)), [0.025, 0.975]), abs=0.01)
+
+
+def test_losses_of_0_and_losses_that_differ_without_measure_stay_numbers():
+    assert intervals.ratio_of_losses(np.zeros(3), np.ones(3)) == (0.0, 0.0)
+    assert intervals.root_of_mean(np.zeros(3)) == (0.0, 0.0)
+    assert intervals.ratio_of_losses(np.array([0.0] * 999 + [1.0]), np.ones(1000)).low > 0
+
+
+def test_an_interval_by_log_odds_stays_between_0_and_1_and_is_symmetrical_there():
+    # By hand for 0.8 ± 0.16: ln 4 ± 0.16 / 0.16 is 1.3863 ± 1.
+    assert intervals.logit(0.8, 0.16) == pytest.approx((1 / (1 + math.e / 4), 1 / (1 + 1 / (4 * math.e))))
+    assert intervals.logit(1e-9, 0.5) == pytest.approx((0.0, 1.0), abs=1e-9)
 
 
 def test_the_interval_of_a_rank_correlation_is_that_of_bonett_and_wright():
