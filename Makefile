@@ -4,7 +4,7 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses clean
+.PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ lock-check: setup-dev  ## whether the lock installs on Python 3.11, 3.12 and 3.1
 		$(UV) pip install --quiet --dry-run --target .venv/lock-check --python-version $$version \
 			--require-hashes -r requirements.txt -r requirements-dev.txt && echo "Python $$version: installs" || exit 1; \
 	done
+
+docs: setup  ## write docs/measures.md from the code
+	@$(PYTHON_IN_VENV) -m stack.measures_page
 
 licenses: setup  ## list the licences of what is installed; fails on a strong-copyleft one
 	@$(PYTHON_IN_VENV) -m stack.licences

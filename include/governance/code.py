@@ -97,17 +97,36 @@ def locked_packages(settings: Settings) -> int:
 
 def provenance(state: CodeState, people: People) -> list[Measurement]:
     """Return what the policy judges of the code: uncommitted files, and authors nobody can name."""
-    unknown = [author for author in state.authors if people.by_email(author.email) is None]
-    authors = (
-        Measurement("provenance.unknown_authors", len(unknown), len(state.authors), method="counted")
-        if state.history
-        else Measurement("provenance.unknown_authors", None, 0, reason="the history of the checkout is missing")
-    )
-    uncommitted = Measurement("provenance.uncommitted_changes", len(state.uncommitted), 1, method="counted")
-    return [uncommitted, authors]
+    return [uncommitted_changes(state), unknown_authors(state, people)]
 
 
-def unknown_authors(state: CodeState, people: People) -> list[str]:
+def uncommitted_changes(state: CodeState) -> Measurement:
+    """Files that matter for the model and differ from what is committed.
+
+    Formula: the number of such files.
+    Source: counted.
+    Ideal: 0: what was signed can then be found in the history.
+    Limits: knows the checkout that runs, not what was reviewed.
+    """
+    return Measurement("provenance.uncommitted_changes", len(state.uncommitted), 1, method="counted")
+
+
+def unknown_authors(state: CodeState, people: People) -> Measurement:
+    """Authors of commits to what matters for the model who are not in ``people.yaml``.
+
+    Formula: the number of such e-mail addresses, since the champion's commit; n is how many authors there are.
+    Source: counted.
+    Ideal: 0: whoever wrote the model must not sign it, and nobody can say that of a stranger.
+    Limits: an e-mail address in a commit is what its author wrote there.
+    """
+    if not state.history:
+        reason = "the history of the checkout is missing"
+        return Measurement("provenance.unknown_authors", None, 0, reason=reason)
+    unknown = emails_to_add(state, people)
+    return Measurement("provenance.unknown_authors", len(unknown), len(state.authors), method="counted")
+
+
+def emails_to_add(state: CodeState, people: People) -> list[str]:
     """Return the e-mails of authors who are not in ``people.yaml``: what to add there."""
     return [author.email for author in state.authors if people.by_email(author.email) is None]
 

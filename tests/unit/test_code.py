@@ -208,7 +208,7 @@ class TestProvenance:
         checkout.commit(EVE, "include/models/loan/train.py")
 
         assert self.values(checkout)["provenance.unknown_authors"] == 1
-        assert unknown_authors(checkout.state(), checkout.people) == [EVE]
+        assert emails_to_add(checkout.state(), checkout.people) == [EVE]
 
     def test_uncommitted_files_are_counted(self, checkout: Checkout) -> None:
         checkout.write("dags/dag.py")

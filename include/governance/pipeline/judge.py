@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from governance.assessment import FAMILIES
-from governance.code import lock_digest, locked_packages, provenance, unknown_authors
+from governance.code import emails_to_add, lock_digest, locked_packages, provenance
 from governance.errors import GovernanceError
 from governance.ledger.log import Entry
 from governance.pipeline import datasets
@@ -201,7 +201,7 @@ def _slice(slice_: Any) -> str:
 
 
 def _whom_to_add(run: Run) -> str:
-    unknown = unknown_authors(run.code, run.people)
+    unknown = emails_to_add(run.code, run.people)
     changed = run.code.uncommitted
     said = f" Add to include/people.yaml who commits as {', '.join(unknown)}." if unknown else ""
     return said + (f" Commit {', '.join(changed[:5])}." if changed else "")
