@@ -1,12 +1,14 @@
 """LightGBM's own format (text, ``model.lgb.txt``): written, looked through, and only then given to LightGBM.
 
 LightGBM reads trees in several threads, and a file that is cut off or altered ends the whole process there; wrong node
-numbers would make it read beyond its arrays. So :func:`checked` looks first at all that LightGBM takes on trust.
+numbers would make it read beyond its arrays. So :func:`checked` looks first at all that LightGBM takes on trust, and
+the parameters of the training, which no prediction needs, are left out.
 """
 
 import contextlib
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +28,11 @@ FILE = "model.lgb.txt"
 PROBABILITIES = ("binary", "multiclass", "multiclassova", "cross_entropy")
 RANKS = ("lambdarank", "rank_xendcg")
 SPLITS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+REALS = ("threshold", "split_gain", "leaf_value", "leaf_weight", "internal_value", "internal_weight", "shrinkage")
+OF_TREE = (*REALS, "num_leaves", "num_cat", "is_linear", "leaf_count", "internal_count")
+WHOLE = re.compile(r"(-?\d{1,10}( -?\d{1,10})*)?", re.ASCII)
+REAL = re.compile(r"(N( N)*)?".replace("N", r"-?(\d+(\.\d*)?([eE][-+]?\d+)?|inf|nan)"), re.ASCII)
+END = b"end of trees"
 NO_CATEGORIES = (b"", b"null", b"[]")
 
 
@@ -82,7 +89,7 @@ def _booster(body: bytes) -> Any:
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it also raises
-            return lightgbm.Booster(params={"num_threads": 1, "verbosity": -1}, model_str=body.decode())
+            return lightgbm.Booster(model_str=body[: body.index(END)].decode() + f"{END.decode()}\n\n")
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise _malformed(error) from error
 
@@ -123,7 +130,7 @@ def _check(body: bytes) -> dict[str, str]:
         _require(end <= len(body), "its end")
         _check_tree(body[begin:end].decode().splitlines(), number, features)
     rest = body[ends[-1] :]
-    _require(rest.startswith(b"end of trees"), "the end of its trees")
+    _require(rest.startswith(END), "the end of its trees")
     found = [line.partition(b":")[2] for line in rest.splitlines() if line.startswith(b"pandas_categorical:")]
     if any(value.strip() not in NO_CATEGORIES for value in found):
         raise _categories()
@@ -140,14 +147,15 @@ def _check_tree(lines: Sequence[str], number: int, features: int) -> None:
         raise RefusedError(
             "Expected trees with a number in each leaf, found linear trees. Train with linear_tree=False."
         )
-    values = {name: _numbers(tree.get(name, "")) for name in (*SPLITS, "leaf_value")}
+    values = {name: _numbers(name, value) for name, value in tree.items()}
+    _require({*SPLITS, "leaf_value"} <= values.keys() <= {*SPLITS, *OF_TREE}, "what a tree is made of, and that alone")
     _require(leaves > 0 and len(values["leaf_value"]) == leaves, "a value for each leaf")
     _require(all(len(values[name]) == leaves - 1 for name in SPLITS), "as many splits as it has leaves")
     for name in ("leaf_weight", "leaf_count", "internal_value", "internal_weight", "internal_count", "split_gain"):
         wanted = leaves if name.startswith("leaf") else leaves - 1
-        _require(name not in tree or not tree[name] or len(tree[name].split()) == wanted, f"all of {name}")
+        _require(len(values.get(name, ())) in (0, wanted), f"all of {name}")
     _require(bool(np.all((values["split_feature"] >= 0) & (values["split_feature"] < features))), "its own features")
-    _require(bool(np.all(values["decision_type"].astype(int) & 1 == 0)), "splits by number")
+    _require(bool(np.all(values["decision_type"] & 1 == 0)), "splits by number")
     _check_branches(values["left_child"], values["right_child"], leaves)
 
 
@@ -167,8 +175,10 @@ def _fields(lines: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _numbers(text: str) -> Array:
-    return np.array(text.split(), dtype=np.float64)
+def _numbers(name: str, text: str) -> Array:
+    """Read numbers as strictly as LightGBM does: what is nearly one ends its process."""
+    _require((REAL if name in REALS else WHOLE).fullmatch(text) is not None, f"numbers in {name}")
+    return np.array(text.split(" ") if text else [], dtype=np.float64 if name in REALS else np.int64)
 
 
 def _require(holds: bool, what: str) -> None:

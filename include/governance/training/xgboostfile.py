@@ -36,7 +36,23 @@ Json = dict[str, Any]
 FILE = "model.ubj"
 PROBABILITIES = ("binary:logistic", "reg:logistic", "multi:softprob", "multi:softmax")
 NUMBERS = ("reg:", "count:")
-NODES = ("left_children", "right_children", "split_indices", "split_conditions", "default_left")
+WHOLES, REALS, BYTES = "i4", "f4", "u1"
+NODES = {
+    "left_children": WHOLES,
+    "right_children": WHOLES,
+    "parents": WHOLES,
+    "split_indices": WHOLES,
+    "split_conditions": REALS,
+    "base_weights": REALS,
+    "loss_changes": REALS,
+    "sum_hessian": REALS,
+    "default_left": BYTES,
+    "split_type": BYTES,
+}
+"""What is there of each node of a tree, and as what kind of number."""
+NOBODY = 2**31 - 1
+"""The parent of a root."""
+CATEGORIES_OF_TREE = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 DEEPEST = 64
 
 
@@ -141,7 +157,7 @@ def _answers(booster: "xgboost.Booster", learner: Json, objective: str) -> Answe
             found = booster.predict(xgboost.DMatrix(rows, nthread=1), output_margin=margin, validate_features=False)
         else:
             wanted = "margin" if margin else "value"
-            found = booster.inplace_predict(rows, trees, predict_type=wanted, validate_features=False)
+            found = booster.inplace_predict(rows, iteration_range=trees, predict_type=wanted, validate_features=False)
         return _softmax(found) if margin else np.asarray(found)
 
     return answers
@@ -206,21 +222,30 @@ def _check(learner: Json) -> None:
 def _check_tree(tree: Json, features: int) -> None:
     param = tree["tree_param"]
     nodes = int(param["num_nodes"])
-    _require(nodes > 0 and all(len(tree[name]) == nodes for name in NODES), "as many nodes as it says")
+    _require(0 < nodes < 2**31 and int(param["num_feature"]) == features, "the numbers of its nodes and features")
     _require(int(param.get("size_leaf_vector", 1)) <= 1, "a single target")
-    for name in ("base_weights", "loss_changes", "sum_hessian", "parents", "split_type"):
-        _require(name not in tree or len(tree[name]) == nodes, "as many nodes as it says")
-    if np.any(np.asarray(tree.get("split_type", 0))) or len(tree.get("categories_nodes", ())):
+    values = {name: _of_kind(tree[name], kind, name) for name, kind in NODES.items()}
+    _require(all(len(found) == nodes for found in values.values()), "as many nodes as it says")
+    if np.any(values["split_type"]) or any(len(tree[name]) for name in CATEGORIES_OF_TREE):
         raise _categories()
-    left, right = (np.asarray(tree[name], dtype=np.int64) for name in NODES[:2])
+    left, right = values["left_children"], values["right_children"]
     inner = left != -1
     _require(bool(np.array_equal(inner, right != -1)), "two branches at each split")
     children = np.concatenate((left[inner], right[inner]))
     # Each node has one parent and the root none, so that no walk from the root comes round again.
     _require(bool(np.all((children > 0) & (children < nodes))), "branches that lead to nodes")
     _require(len(np.unique(children)) == len(children), "one way to each node")
-    splits = np.asarray(tree["split_indices"], dtype=np.int64)[inner]
+    parents, owners = values["parents"], np.tile(np.flatnonzero(inner), 2)
+    _require(bool(np.all((parents == NOBODY) | ((parents >= -1) & (parents < nodes)))), "parents that are nodes")
+    _require(bool(np.array_equal(parents[children], owners)), "the parent of each node")
+    splits = values["split_indices"][inner]
     _require(bool(np.all((splits >= 0) & (splits < features))), "splits of its own features")
+
+
+def _of_kind(found: Any, kind: str, name: str) -> Array:
+    """Return numbers of a tree as such; from JSON they come as a list, which has no kind."""
+    _require(isinstance(found, list) or (isinstance(found, np.ndarray) and found.dtype.str[1:] == kind), name)
+    return np.asarray(found, dtype=np.float64 if kind == REALS else np.int64)
 
 
 def _require(holds: bool, what: str) -> None:
@@ -295,9 +320,10 @@ class _Reader:
         return found, at + 1
 
     def numbers(self, at: int) -> tuple[Array, int]:
-        dtype = np.dtype(FORMS.get(chr(self.body[at]), ""))
-        if self.body[at + 1] != ord("#"):
-            raise ValueError("an array has no length")
+        form = FORMS.get(chr(self.body[at]))
+        if form is None or self.body[at + 1] != ord("#"):
+            raise ValueError("an array has no kind or no length")
+        dtype = np.dtype(form)
         count, at = self.size(at + 2)
         end = at + count * dtype.itemsize
         return np.frombuffer(self.body[at:end], dtype, count), end
