@@ -50,7 +50,7 @@ def page() -> str:
     parts = [HEAD]
     for family in dict.fromkeys(info.family for info in MEASURES.values()):
         parts.append(f"## {family.capitalize()}\n")
-        parts.append("| measure | what it is | formula | source | high | medium | low |\n| --- " * 1 + "| --- " * 6 + "|")
+        parts.append("| measure | what it is | formula | source | high | medium | low |\n" + "| --- " * 7 + "|")
         named = [(name, info) for name, info in MEASURES.items() if info.family == family]
         parts.append("\n".join(_row(name, info, functions, tiers) for name, info in named) + "\n")
     return "\n".join(parts)

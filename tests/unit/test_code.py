@@ -15,10 +15,10 @@ from governance.code import (
     CodeState,
     code_digest,
     code_state,
+    emails_to_add,
     lock_digest,
     locked_packages,
     provenance,
-    unknown_authors,
 )
 from governance.settings import ROOT, Settings, load_settings
 

@@ -111,21 +111,18 @@ def smoke_test(service: ScoringService, verified: Verified) -> None:
     model, inputs = verified.permitted.model, verified.permitted.inputs
     rows = smoke_rows(verified)
     answer = service.score(verified.permitted.permit.model, inputs.features, rows)
-    scores = [float(score) for score in model.score(inputs.frame(rows))]
-    decisions = [int(one) for one in model.predict(inputs.frame(rows))]
+    task, scores = model.description.asked, model.score(inputs.frame(rows))
+    answers = task.values(task.decide(scores, model.description.threshold))
     digest = verified.candidate.digest
     if answer["model"]["evidence"] != digest:
         raise RefusedError(
             f"Expected an answer from evidence {digest[:16]}…, found {answer['model']['evidence'][:16]}…"
         )
-    close = len(answer["scores"]) == len(scores) and all(
-        math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
-        for one, other in zip(answer["scores"], scores, strict=True)
-    )
-    if answer["predictions"] != decisions or not close:
+    if not (_alike(answer["predictions"], answers) and _alike(answer["scores"], scores.tolist())):
         raise RefusedError(
-            f"Expected {decisions} with scores {_short(scores)} from {service.url}, as the verified bytes give, found "
-            f"{answer['predictions']} with {_short(answer['scores'])}: what serves is not what was signed."
+            f"Expected {_short(answers)} with scores {_short(scores.tolist())} from {service.url}, as the verified "
+            f"bytes give, found {_short(answer['predictions'])} with {_short(answer['scores'])}: what serves is not "
+            f"what was signed."
         )
 
 
@@ -292,5 +289,17 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _short(scores: Sequence[float]) -> str:
-    return "[" + ", ".join(f"{score:.4f}" for score in scores) + "]"
+def _alike(found: Any, expected: Any) -> bool:
+    """Whether two answers are the same but for the last bits of their numbers."""
+    if isinstance(found, list) and isinstance(expected, list):
+        return len(found) == len(expected) and all(map(_alike, found, expected))
+    if isinstance(found, float) or isinstance(expected, float):
+        numbers = all(isinstance(one, int | float) for one in (found, expected))
+        return numbers and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(found == expected)
+
+
+def _short(answers: Any) -> str:
+    if isinstance(answers, list):
+        return "[" + ", ".join(map(_short, answers)) + "]"
+    return f"{answers:.4f}" if isinstance(answers, float) else str(answers)

@@ -217,6 +217,7 @@ def _predicted(serving: Serving, scores: Scores) -> bytes:
     document = {
         "predictions": task.values(task.decide(scores, model.description.threshold)),
         "scores": scores.tolist(),
+        **({"classes": list(task.classes)} if task.classes else {}),
         "model": {
             "name": serving.name,
             "version": serving.version,

@@ -137,8 +137,26 @@ def test_a_run_names_no_code(run_of, ledger, source):
     assert refused(run_of(source), ledger).startswith("RefusedError")
 
 
-@pytest.mark.parametrize("source", ["sql:select 1", "s3://bucket/x.csv", "http://host/x.csv", "https:x.csv", "delta:x"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "sql:warehouse/applications",
+        "sql:warehouse/tiny.sql",
+        "s3://bucket/x.csv",
+        "csv:s3://bucket/x.csv",
+        "parquet:s3://bucket/x.parquet",
+        "delta:x",
+        "iceberg:lake.a.b",
+        "dvc:tiny.csv.dvc",
+        "tiny.csv.dvc",
+    ],
+)
 def test_a_run_names_no_other_system(run_of, ledger, source):
+    assert "reads elsewhere" in refused(run_of(source), ledger)
+
+
+@pytest.mark.parametrize("source", ["http://host/x.csv", "https:x.csv", "file:///etc/passwd.csv", "CSV:tiny.csv"])
+def test_a_run_names_no_kind_of_source_that_there_is_not(run_of, ledger, source):
     assert "Unknown kind of source" in refused(run_of(source), ledger)
 
 
