@@ -10,7 +10,6 @@ another champion than its own after the test moves nothing back and says so.
 
 import math
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path

@@ -231,6 +231,7 @@ class World:
             name=MODEL,
             purpose=self.spec.purpose,
             features=tuple(Feature(name, str(types[name]), meaning) for name, meaning in FEATURES.items()),
+            task="binary_classification",
             target="approve",
             favourable=1,
             meaning="It was approved.",
