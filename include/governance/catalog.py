@@ -7,7 +7,7 @@ holds) is the question of :mod:`governance.check`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
@@ -20,6 +20,8 @@ Tier = Literal["high", "medium", "low"]
 TaskName = Literal["binary_classification", "multiclass_classification", "regression"]
 Value = bool | int | str
 """A value of the target that names a class."""
+PersonalKind = Literal["name", "email", "phone", "card", "social_security", "identifier", "other"]
+"""What a column with personal data holds."""
 
 
 class Owner(Strict):
@@ -30,11 +32,21 @@ class Owner(Strict):
 
 
 class DataSpec(Strict):
-    """Where the data come from, what they may be used for, and the contract that they must meet."""
+    """Where the data come from, what they may be used for, and the contract that they must meet.
+
+    Attributes:
+        source: One line, as :mod:`governance.data.sources` reads it.
+        purposes: What the data may be used for; the model's ``use`` must be among them.
+        contract: The contract's file, in the model's folder.
+        personal: Columns with personal data, and of what kind they are. They never reach a model.
+        not_personal: Columns that look like personal data and are none, with the reason.
+    """
 
     source: str
     purposes: list[str] = Field(min_length=1)
     contract: str
+    personal: dict[str, PersonalKind] = Field(default_factory=dict)
+    not_personal: dict[str, Annotated[str, Field(min_length=10)]] = Field(default_factory=dict)
 
 
 class Target(Strict):
@@ -146,6 +158,7 @@ class ModelSpec(Strict):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
     title: str
     purpose: str
+    use: str | None = None  # demanded by `governance check` and by ingest; permits of older specs have none
     owner: Owner
     developers: list[str] = Field(min_length=1)
     tier: Tier

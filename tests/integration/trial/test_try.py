@@ -25,6 +25,7 @@ owner: {team: Cards, person: olga}
 developers: [dana]
 tier: high
 task: binary_classification
+use: tests
 data: {source: "csv:card.csv", purposes: [tests], contract: contract.json}
 target: {column: good, favourable: 1, meaning: It was repaid., known_bias: Made up for a test.}
 limitations: Made up for a test.

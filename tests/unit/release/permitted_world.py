@@ -42,6 +42,7 @@ owner: {team: Lending, person: olga}
 developers: [dana]
 tier: high
 task: binary_classification
+use: tests
 data: {source: "csv:tiny.csv", purposes: [tests], contract: contract.json}
 target: {column: approve, favourable: 1, meaning: It was approved., known_bias: It is made up for a test.}
 limitations: Made up for a test.
