@@ -117,6 +117,84 @@ def try_(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="How a file of predictions treats groups and intersections.")
+def fairness(
+    file: Annotated[str, typer.Argument(help="CSV or Parquet, one person a row.", show_default=False)],
+    prediction: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What was predicted or decided.", show_default=False)
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="What came true, where it is known.", show_default=False)
+    ] = None,
+    protected: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A protected attribute; repeat for more.", show_default=False),
+    ] = None,
+    intersection: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A×B", help="Which to cross: A×B, repeated, or `none`; all by default.", show_default=False
+        ),
+    ] = None,
+    favourable: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="Which value is favourable, where it is not 1.", show_default=False),
+    ] = None,
+    task: Annotated[str, typer.Option(help="Or multiclass_classification, or regression.")] = "binary_classification",
+    count: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="How many people a row stands for.", show_default=False)
+    ] = None,
+    unknown: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="A group that means unknown; repeat for more.", show_default=False),
+    ] = None,
+    minimum_n: Annotated[int, typer.Option(min=1, help="Smaller groups are reported, not compared.")] = 30,
+    local_law_144: Annotated[
+        bool, typer.Option("--local-law-144", help="The tables of New York City's bias audit, too.")
+    ] = False,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Scores, for the scoring rates of that law.", show_default=False),
+    ] = None,
+    exclude_small: Annotated[
+        bool, typer.Option("--exclude-small", help="Its impact ratios without categories under 2 %.")
+    ] = False,
+    partly_known: Annotated[
+        bool, typer.Option("--partly-known", help="Count people of unknown race by sex, and so on.")
+    ] = False,
+    decimals: Annotated[int, typer.Option(min=0, max=12, help="Decimals of its impact ratios.")] = 3,
+    as_json: AsJson = False,
+) -> int:
+    """Measure by group, by intersection and between groups what a file of predictions holds; nothing is judged.
+
+    Example: governance fairness f.csv --prediction p --label y --protected sex
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import fairness
+
+        question = fairness.Question(
+            file=file,
+            label=label,
+            prediction=prediction,
+            score=score,
+            count=count,
+            protected=protected or [],
+            intersections=intersection or [],
+            favourable=favourable or [],
+            unknown=unknown or [],
+            task=task,
+            minimum_n=minimum_n,
+            local_law_144=local_law_144,
+            exclude_small=exclude_small,
+            partly_known=partly_known,
+            decimals=decimals,
+        )
+        return fairness.fairness(question)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="What was signed.")
 def evidence(
     model: Model,

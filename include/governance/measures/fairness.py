@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -619,7 +619,7 @@ def _code(name: str, values: Sequence[str], n: int) -> Coded:
     """Return one attribute as numbers; equal names of different values (1 and "1") are one group."""
     import pandas as pd
 
-    column = getattr(values, "array", values)
+    column: Any = getattr(values, "array", values)
     if len(column) != n:
         raise InputError(f"Expected one group of {name!r} for each of {n} rows, found {len(column)}.")
     if isinstance(column, pd.Categorical):

@@ -13,6 +13,7 @@ unfair, or its absence fair. A mean knows nothing of who deserved what, and erro
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -216,10 +217,10 @@ def _numbers(values: npt.ArrayLike, name: str) -> Array:
 def _take(values: Sequence[str], order: Array) -> Sequence[str]:
     import pandas as pd
 
-    column = getattr(values, "array", values)
+    column: Any = getattr(values, "array", values)
     column = column if hasattr(column, "dtype") else np.asarray(column, dtype=object)
-    taken: Sequence[str] = pd.api.extensions.take(column, order) if len(column) == len(order) else column
-    return taken
+    taken: Any = pd.api.extensions.take(column, order) if len(column) == len(order) else column
+    return taken  # type: ignore[no-any-return]  # pandas' arrays are sequences that its types do not call so
 
 
 def _values(predictions: Array, labels: Array | None) -> Array:

@@ -7,7 +7,8 @@ published table is reproduced to its last digit; only who prints it rounds.
 
 What the rule leaves to the auditor is an argument: whether categories of less than 2 % are left out of the impact
 ratios (§ 5-301(d); they are shown in any case), and whether a person of unknown race still counts by sex. By default
-nobody is left out but from the table in which their category is unknown, as most published audits have it.
+no category is left out, and a person with an unknown category is in no table but counted apart, as in the rule's own
+examples, where all tables speak of the same people. Many published audits count such a person where they can.
 
 Neighbours: ``fairness`` has ``fairness.impact_ratio`` with its uncertainty, for every model; the law knows neither
 interval nor minimum number. Not guaranteed: that a table makes an audit. It takes an independent auditor, and the
@@ -129,7 +130,7 @@ def audit_selection(
     *,
     counts: npt.ArrayLike | None = None,
     exclude_below: Fraction | float = 0,
-    known_everywhere: bool = False,
+    partly_known: bool = False,
 ) -> BiasAudit:
     """Compute selection rates and impact ratios: § 5-301(b).
 
@@ -147,7 +148,7 @@ def audit_selection(
         counts: How many people each row stands for, shape (n); one by default.
         exclude_below: Leave categories of a smaller share of their table out of the impact ratios; :data:`SMALL` is
             the most that the rule allows. None by default.
-        known_everywhere: Count only people whose category is known in every attribute.
+        partly_known: Count a person of whom one category is unknown in the tables that do not need it.
 
     Raises:
         InputError: Lengths differ, ``selected`` is not 0 and 1, an intersection names an unknown attribute, or more
@@ -157,7 +158,7 @@ def audit_selection(
     if chosen.ndim != 1 or not np.isin(chosen, (0, 1)).all():
         raise InputError("Expected 1 for everybody who was selected and 0 for everybody else, in one column.")
     people = _people(counts, len(chosen))
-    return _audit(chosen == 1, categories, intersections, people, exclude_below, known_everywhere, None)
+    return _audit(chosen == 1, categories, intersections, people, exclude_below, partly_known, None)
 
 
 def audit_scores(
@@ -167,7 +168,7 @@ def audit_scores(
     *,
     counts: npt.ArrayLike | None = None,
     exclude_below: Fraction | float = 0,
-    known_everywhere: bool = False,
+    partly_known: bool = False,
 ) -> BiasAudit:
     """Compute scoring rates and impact ratios: § 5-301(c).
 
@@ -184,7 +185,7 @@ def audit_scores(
         intersections: Which attributes to cross with each other.
         counts: How many people each row stands for, shape (n); one by default.
         exclude_below: Leave smaller categories out of the impact ratios.
-        known_everywhere: Count only people whose category is known in every attribute.
+        partly_known: Count a person of whom one category is unknown in the tables that do not need it.
 
     Raises:
         InputError: As :func:`audit_selection`; a score is not a finite number, or there are none.
@@ -201,7 +202,7 @@ def audit_scores(
     lower, upper = _middle(values, people)
     # No score lies between the two middle ones, so this needs no rounding of their mean.
     above = values >= upper if lower < upper else values > lower
-    return _audit(above, categories, intersections, people, exclude_below, known_everywhere, lower / 2 + upper / 2)
+    return _audit(above, categories, intersections, people, exclude_below, partly_known, lower / 2 + upper / 2)
 
 
 def rounded(value: Fraction, decimals: int) -> str:
@@ -230,7 +231,7 @@ def _audit(
     intersections: Iterable[tuple[str, ...]],
     people: Array,
     exclude_below: Fraction | float,
-    known_everywhere: bool,
+    partly_known: bool,
     median: float | None,
 ) -> BiasAudit:
     if not 0 <= exclude_below <= SMALL:
@@ -239,7 +240,7 @@ def _audit(
         )
     coded = {name: _code(name, values, len(people)) for name, values in categories.items()}
     known = np.logical_and.reduce([codes >= 0 for codes, _ in coded.values()], axis=0) if coded else people >= 0
-    counted = people * known if known_everywhere else people
+    counted = people if partly_known else people * known
     tables = [
         _table(names, coded, selected, counted, int(people.sum()), Fraction(exclude_below))
         for names in [*((name,) for name in coded), *map(tuple, intersections)]
@@ -251,7 +252,7 @@ def _code(name: str, values: Sequence[Any], n: int) -> tuple[Array, list[str]]:
     """Return the category of each person, −1 where it is unknown, and the categories in the order of the data."""
     import pandas as pd
 
-    column = getattr(values, "array", values)
+    column: Any = getattr(values, "array", values)
     if len(column) != n:
         raise InputError(f"Expected one category of {name!r} for each of {n} people, found {len(column)}.")
     raw, found = pd.factorize(column if hasattr(column, "dtype") else np.asarray(column, dtype=object))
@@ -306,7 +307,7 @@ def _table(
 
 
 def _category_to_dict(table: AuditTable, category: Category, scored: bool) -> Json:
-    found = {
+    found: Json = {
         "category": dict(zip(table.attributes, category.groups, strict=True)),
         "applicants": category.applicants,
         "above_median" if scored else "selected": category.selected,

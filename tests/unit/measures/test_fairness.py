@@ -8,11 +8,20 @@ import pytest
 from fairlearn import metrics as fairlearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2_contingency
 from sklearn.metrics import accuracy_score, precision_score
 
 from governance.errors import InputError
 from governance.measures import fairness
-from governance.measures.fairness import COMPARISONS, RATES, measure_fairness
+from governance.measures.confusion import Share
+from governance.measures.fairness import (
+    COMPARISONS,
+    NO_LABELS,
+    RATES,
+    every_intersection,
+    measure_accuracy_fairness,
+    measure_fairness,
+)
 
 BOUNDED_BY_1 = {
     "demographic_parity_difference",
@@ -20,6 +29,11 @@ BOUNDED_BY_1 = {
     "equal_opportunity_difference",
     "equalised_odds_difference",
     "predictive_parity_difference",
+    "accuracy_difference",
+    "equal_opportunity_ratio",
+    "equalised_odds_ratio",
+    "predictive_parity_ratio",
+    "impact_ratio",
     "share_compared",
 }
 
@@ -99,6 +113,9 @@ def test_every_rate_of_every_group_is_that_of_fairlearns_metric_frame(people, me
         ("disparate_impact_ratio", fairlearn.demographic_parity_ratio),
         ("equalised_odds_difference", fairlearn.equalized_odds_difference),
         ("equal_opportunity_difference", fairlearn.equal_opportunity_difference),
+        ("equalised_odds_ratio", fairlearn.equalized_odds_ratio),
+        ("equal_opportunity_ratio", fairlearn.equal_opportunity_ratio),
+        ("accuracy_difference", fairlearn.accuracy_score_difference),
     ],
 )
 @pytest.mark.parametrize("attributes", [["race"], ["sex"], ["race", "sex"]])
@@ -118,6 +135,7 @@ def test_predictive_parity_is_the_difference_of_precisions(people, measured):
     )
 
     assert measured["predictive_parity_difference", "attribute=race"].value == pytest.approx(frame.difference())
+    assert measured["predictive_parity_ratio", "attribute=race"].value == pytest.approx(frame.ratio())
 
 
 def test_denials_and_standard_deviations_show_what_four_fifths_hides():
@@ -140,6 +158,223 @@ def test_the_largest_standardised_difference_is_that_of_the_extreme_groups():
 
     assert (standardised[0] >= standardised[1])[distinct].all()
     assert (standardised[0] >= standardised[2])[distinct].all()
+
+
+def test_the_significance_of_a_gap_is_that_of_the_two_proportion_test():
+    found = measure_groups(group("Black", 90, 120), group("white", 98, 100))["selection_rate_z", "attribute=race"]
+
+    table = [[90, 30], [98, 2]]
+    assert found.value == pytest.approx(math.sqrt(chi2_contingency(table, correction=False).statistic))
+    assert (found.n, found.low, found.high, found.method) == (220, None, None, "z test")
+
+
+def test_the_most_significant_gap_counts_even_if_a_small_group_is_further_away():
+    found = measure_groups(group("few", 15, 30), group("many", 3000, 10_000), group("others", 2500, 10_000))
+
+    pairs = [([15, 15], [2500, 7500]), ([3000, 7000], [2500, 7500])]
+    small, large = (math.sqrt(chi2_contingency(pair, correction=False).statistic) for pair in pairs)
+    assert small < large == pytest.approx(found["selection_rate_z", "attribute=race"].value)
+
+
+@pytest.mark.parametrize("selected", [0, 100])
+def test_groups_of_whom_all_or_none_are_selected_are_0_deviations_apart(selected):
+    found = measure_groups(group("Black", selected, 100), group("white", selected, 100))
+
+    assert found["selection_rate_z", "attribute=race"].value == 0
+
+
+class TestImpactRatio:
+    def test_each_group_stands_beside_the_most_selected_one(self):
+        found = measure_groups(group("Black", 44, 100), group("white", 52, 100), group("Asian", 49, 100))
+
+        ratios = {name: found["impact_ratio", f"race={name}"].value for name in ("Black", "white", "Asian")}
+        assert ratios == pytest.approx({"Black": 44 / 52, "white": 1.0, "Asian": 49 / 52})
+
+    def test_a_small_group_is_neither_compared_nor_the_measure_of_others(self):
+        found = measure_groups(group("Black", 44, 100), group("white", 52, 100), group("few", 29, 29))
+
+        assert found["impact_ratio", "race=Black"].value == pytest.approx(44 / 52)
+        assert found["impact_ratio", "race=few"].value is None
+        assert found["impact_ratio", "race=few"].reason.startswith("not enough data: 29 rows")
+
+    def test_one_group_alone_has_none(self):
+        found = measure_groups(group("white", 52, 100))["impact_ratio", "race=white"]
+
+        assert (found.value, found.reason.partition(":")[0]) == (None, "not enough data")
+
+    def test_where_nobody_is_selected_it_says_so(self):
+        found = measure_groups(group("Black", 0, 100), group("white", 0, 100))["impact_ratio", "race=white"]
+
+        assert (found.value, found.reason) == (None, "nobody was selected")
+
+    def test_its_interval_is_near_that_of_the_log_ratio_in_large_groups(self):
+        found = measure_groups(group("Black", 4400, 10_000), group("white", 5200, 10_000))["impact_ratio", "race=Black"]
+
+        half = 1.959964 * math.sqrt(1 / 4400 - 1 / 10_000 + 1 / 5200 - 1 / 10_000)  # Katz et al. (1978)
+        expected = [4400 / 5200 * math.exp(-half), 4400 / 5200 * math.exp(half)]
+        assert [found.low, found.high] == pytest.approx(expected, rel=2e-4)
+
+    def test_its_interval_covers_the_truth_in_nineteen_of_twenty_samples(self):
+        generator = np.random.default_rng(1)
+        held = 0
+        for black, white in zip(generator.binomial(80, 0.2, 4000), generator.binomial(200, 0.4, 4000), strict=True):
+            first, second = (Share(np.array(part), np.array(n), "") for part, n in ((black, 80), (white, 200)))
+            _, (low, high) = fairness.impact_ratio(first, second)
+            held += low <= 0.5 <= high
+        assert 0.94 <= held / 4000 <= 0.96
+
+    def test_a_group_of_which_nobody_is_selected_still_has_an_interval(self):
+        found = measure_groups(group("Black", 0, 100), group("white", 52, 100))["impact_ratio", "race=Black"]
+
+        assert (found.value, found.low) == (0.0, 0.0)
+        assert 0 < found.high < 0.1
+
+
+@pytest.mark.parametrize("name", ["equal_opportunity_ratio", "equalised_odds_ratio", "predictive_parity_ratio"])
+def test_a_ratio_of_rates_that_are_all_0_has_no_value(name):
+    wrong = [group(race, 50, 100, label=0) for race in ("Black", "white")]
+    missed = [group(race, 0, 100, label=1) for race in ("Black", "white")]
+
+    found = measure_groups(*wrong, *missed)[name, "attribute=race"]
+
+    assert found.value is None
+    assert " 0 in every group" in found.reason or "came true in any group" in found.reason
+
+
+class TestWithoutLabels:
+    def test_what_rests_on_selection_alone_is_the_same(self, people, measured):
+        _, predictions, groups = people
+
+        found = keyed(measure_fairness(None, predictions, groups, [("race", "sex")]))
+
+        known = {key for key, each in found.items() if each.reason != NO_LABELS}
+        assert {name for name, _ in known} == {
+            "selection_rate", "impact_ratio", "demographic_parity_difference", "disparate_impact_ratio",
+            "denial_ratio", "standardised_difference", "selection_rate_z", "share_compared",
+        }  # fmt: skip
+        assert {key: found[key].value for key in known} == {key: measured[key].value for key in known}
+
+    def test_what_needs_them_has_no_value_and_says_why(self, people, measured):
+        _, predictions, groups = people
+
+        found = keyed(measure_fairness(None, predictions, groups, [("race", "sex")]))
+
+        assert set(found) == set(measured)
+        each = found["accuracy", "race=Black"]
+        assert (each.value, each.n, each.reason) == (None, 0, NO_LABELS)
+
+
+class TestAccuracyAlone:
+    def test_it_is_the_accuracy_by_group_and_how_far_apart_it_is(self, people, measured):
+        labels, predictions, groups = people
+
+        found = keyed(measure_accuracy_fairness(labels == predictions, groups, [("race", "sex")]))
+
+        names = ("accuracy", "accuracy_difference", "share_compared")
+        assert {key: each.value for key, each in found.items()} == {
+            key: each.value for key, each in measured.items() if key[0] in names
+        }
+
+    def test_what_is_neither_right_nor_wrong_is_refused(self):
+        with pytest.raises(InputError, match="Expected predictions to be 0"):
+            measure_accuracy_fairness([0.5, 1], {"sex": ["men", "women"]})
+
+
+class TestCounts:
+    @settings(max_examples=40, deadline=None)
+    @given(some_rows)
+    def test_a_table_of_counts_is_measured_as_its_rows_would_be(self, rows):
+        distinct = sorted(set(rows))
+        labels, predictions, race, sex = ([row[part] for row in distinct] for part in range(4))
+        counts = [rows.count(row) for row in distinct]
+
+        found = measure_fairness(
+            labels, predictions, {"race": race, "sex": sex}, [("race", "sex")], minimum_n=2, counts=counts
+        )
+
+        assert found == measure_rows(rows)
+
+    def test_a_row_that_stands_for_nobody_makes_no_group(self):
+        found = measure_fairness([1, 1], [1, 1], {"sex": ["men", "women"]}, counts=[3, 0])
+
+        assert {each.slice.get("sex") for each in found} == {"men", None}
+
+    @pytest.mark.parametrize(
+        ("counts", "message"),
+        [
+            ([1.5, 1], "whole numbers from 0 as counts, found .*1.5"),
+            ([-1, 1], "whole numbers from 0 as counts, found .*-1"),
+            ([np.nan, 1], "whole numbers from 0 as counts, found .*nan"),
+            (["many", 1], "whole numbers from 0 as counts, found something else"),
+            ([1], "one count for each of 2 rows"),
+            ([2**52, 2**52], "add up to less than 9007199254740992"),
+        ],
+    )
+    def test_what_is_no_count_is_refused(self, counts, message):
+        with pytest.raises(InputError, match=message):
+            measure_fairness([1, 0], [1, 0], {"sex": ["men", "women"]}, counts=counts)
+
+
+def test_many_attributes_give_the_same_numbers_as_few(people, measured, monkeypatch):
+    """Above some number of combinations rows are not condensed; that must not be seen in the result."""
+    monkeypatch.setattr(fairness, "MOST_COMBINATIONS", 8)
+
+    assert keyed(measure_fairness(*people, [("race", "sex")])) == measured
+
+
+def test_rows_are_counted_in_pieces_without_losing_any(people, measured, monkeypatch):
+    monkeypatch.setattr(fairness, "ROWS_AT_ONCE", 7)
+
+    assert keyed(measure_fairness(*people, [("race", "sex")])) == measured
+
+
+def test_every_intersection_is_pairs_first_and_leaves_out_what_has_too_many_groups(monkeypatch):
+    monkeypatch.setattr(fairness, "MOST_GROUPS", 20)
+    groups = {"race": list("abc"), "sex": list("mwm"), "age": list("yoo")}  # each also has unknown
+
+    assert every_intersection(groups) == (
+        [("race", "sex"), ("race", "age"), ("sex", "age")],
+        [("race", "sex", "age")],
+    )
+
+
+class TestPublishedTables:
+    def test_compas_of_propublica(self):
+        """Angwin et al. (2016), "How We Analyzed the COMPAS Recidivism Algorithm", the tables by race, in %."""
+        cells = {"Black": (990, 805, 532, 1369), "white": (1139, 349, 461, 505)}  # TN, FP, FN, TP
+        labels, predictions, race, counts = zip(
+            *(
+                (cell // 2, cell % 2, name, n)
+                for name, table in cells.items()
+                for cell, n in enumerate(table)
+            ),
+            strict=True,
+        )  # fmt: skip
+
+        found = keyed(measure_fairness(labels, predictions, {"race": race}, counts=counts))
+
+        published = {
+            ("false_positive_rate", "race=Black"): 44.85,
+            ("false_positive_rate", "race=white"): 23.45,
+            ("false_negative_rate", "race=Black"): 27.99,
+            ("false_negative_rate", "race=white"): 47.72,
+        }
+        assert {key: round(100 * found[key].value, 2) for key in published} == published
+        assert round(found["precision", "race=Black"].value, 2) == 0.63
+        assert round(found["precision", "race=white"].value, 2) == 0.59
+
+    def test_admissions_to_berkeley_in_1973(self):
+        """Bickel, Hammel and O'Connell (1975), Science 187; the six largest departments, as R's UCBAdmissions."""
+        found = keyed(
+            measure_fairness(
+                None, [1, 0, 1, 0], {"sex": ["men", "men", "women", "women"]}, counts=[1198, 1493, 557, 1278]
+            )
+        )
+
+        assert round(100 * found["selection_rate", "sex=men"].value, 2) == 44.52
+        assert round(100 * found["selection_rate", "sex=women"].value, 2) == 30.35
+        # R: prop.test(c(1198, 557), c(2691, 1835), correct = FALSE) gives X-squared = 92.205.
+        assert round(found["selection_rate_z", "attribute=sex"].value ** 2, 3) == 92.205
 
 
 def test_slices_name_the_group_the_intersection_and_what_is_compared(people):
