@@ -23,6 +23,9 @@ FORMATS = {SKOPS: "scikit-learn", XGBOOST: "XGBoost", LIGHTGBM: "LightGBM", ONNX
 """The library of each file."""
 
 READERS = {XGBOOST: xgboostfile.from_bytes, LIGHTGBM: lightgbmfile.from_bytes, ONNX: onnxfile.from_bytes}
+LARGEST = skopsfile.LARGEST
+"""Bytes of a file that is read at all."""
+
 PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pt", ".pth")
 SAFE = (
     "scikit-learn: `mlflow.sklearn.log_model(model, name='model', serialization_format='skops')`; "

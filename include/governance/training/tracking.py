@@ -258,7 +258,7 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 @contextmanager
 def _client(url: str) -> Iterator["MlflowClient"]:
     """Yield a client; MLflow's and the network's errors become ours."""
-    _ping(url)
+    ping(url)
     import requests
     from mlflow import MlflowClient
     from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
@@ -275,8 +275,12 @@ def _client(url: str) -> Iterator["MlflowClient"]:
         raise _unavailable(url, error) from error
 
 
-def _ping(url: str) -> None:
-    """Ask whether it is there: MLflow's client itself tries for minutes before it gives up."""
+def ping(url: str) -> None:
+    """Ask whether it is there: MLflow's client itself tries for minutes before it gives up.
+
+    Raises:
+        UnavailableError: It is not.
+    """
     import httpx
 
     try:

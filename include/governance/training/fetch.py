@@ -1,0 +1,183 @@
+"""Fetching a model that was trained elsewhere: by an MLflow URI, or from a folder or file on this machine.
+
+What may be fetched depends on who asks. A person at a command line may name what they can read themselves: MLflow,
+``s3://``, a folder. A line that was typed into a form is fetched by a worker with the worker's rights, so it names a
+model of the configured MLflow server and nothing else, and what the server says the model's files are must be with
+that server or in its object store, never on the worker's own disk.
+
+Files are fetched, and nothing of them is run: ``mlflow``'s own loaders are never called.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from governance.errors import InputError, RefusedError, UnavailableError
+from governance.training import tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SERVED = ("models", "runs", "mlflow-artifacts")
+"""Schemes of what an MLflow server keeps."""
+
+STORES = ("s3", "gs", "abfss", "wasbs", "oss")
+"""Schemes of object stores that a server may keep its files in."""
+
+EXAMPLES = "models:/NAME/VERSION, models:/NAME@ALIAS or runs:/RUN/model"
+NAMED = re.compile(r"models:/+(?P<name>[^/@]+)(?:/(?P<version>[^/@]+)|@(?P<alias>[^/@]+))")
+LOGGED = re.compile(r"models:/+(?P<id>m-[0-9a-f]+)")
+OF_RUN = re.compile(r"runs:/+(?P<run>[0-9a-zA-Z]+)/(?P<path>.+)")
+LARGEST = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model's files on this machine.
+
+    Attributes:
+        folder: Where they are.
+        uri: Where they came from: an alias or ``latest`` has become the version that it meant.
+    """
+
+    folder: Path
+    uri: str
+
+
+def fetch_model(uri: str, into: Path, *, tracking_url: str | None, reviewed: bool) -> Fetched:
+    """Copy a model's files into a folder.
+
+    Args:
+        uri: ``models:/name/version``, ``models:/name@alias``, ``runs:/run/path``, ``mlflow-artifacts:/path``; of a
+            person at a command line also ``s3://…``, ``file:…`` and the path of a folder or file.
+        into: A folder of its own.
+        tracking_url: MLflow's tracking server, or the address of its store.
+        reviewed: Whether whoever asks may read what this process may read.
+
+    Raises:
+        InputError: There is no such model, or the URI is not one.
+        RefusedError: The URI names what may not be fetched on behalf of the one who asks.
+        UnavailableError: MLflow does not answer.
+    """
+    scheme = urlsplit(uri).scheme if ":" in uri.partition("/")[0] else ""
+    into.mkdir(parents=True, exist_ok=True)
+    if scheme in SERVED:
+        return _served(uri, into, tracking_url, reviewed)
+    if not reviewed:
+        raise RefusedError(
+            f"Expected a model of the configured MLflow server ({EXAMPLES}), found {uri}: who may trigger a run may "
+            f"not read through it what the worker may read. Log the model there, and give its URI."
+        )
+    if scheme in STORES:
+        return Fetched(_download(uri, into, tracking_url), uri)
+    if scheme in ("", "file"):
+        return Fetched(_copied(uri, into), uri)
+    raise InputError(f"Expected {EXAMPLES}, s3://… or a folder, found {uri}.")
+
+
+def _copied(uri: str, into: Path) -> Path:
+    """Copy regular files of one level, without following links."""
+    path = Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri).expanduser()
+    if not path.exists():
+        raise InputError(f"Expected a model at {path}, found nothing there. Give a folder, a file, or {EXAMPLES}.")
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file() and not file.is_symlink():
+            _require_size(file.stat().st_size, uri)
+            shutil.copyfile(file, into / file.name)
+    return into
+
+
+def _served(uri: str, into: Path, tracking_url: str | None, reviewed: bool) -> Fetched:
+    if tracking_url is None:
+        raise InputError(
+            f"Expected the address of MLflow, which {uri} needs, found none. Set GOVERNANCE_MLFLOW_URL, or give "
+            f"--tracking-url."
+        )
+    with _answering(tracking_url, uri) as client:
+        exact, places = _places(client, uri)
+        if not reviewed:
+            _require_served(uri, places)
+        return Fetched(_download(exact, into, tracking_url), exact)
+
+
+def _places(client: "MlflowClient", uri: str) -> tuple[str, list[str]]:
+    """Return the exact URI, and where MLflow says that the files are."""
+    if logged := LOGGED.fullmatch(uri):
+        return uri, [client.get_logged_model(logged["id"]).artifact_location]
+    if named := NAMED.fullmatch(uri):
+        version = _version(client, named)
+        source = str(version.source)
+        places = _places(client, source)[1] if LOGGED.fullmatch(source) or OF_RUN.fullmatch(source) else [source]
+        return f"models:/{named['name']}/{version.version}", places
+    if run := OF_RUN.fullmatch(uri):
+        models = getattr(client.get_run(run["run"]).outputs, "model_outputs", None) or []
+        locations = [client.get_logged_model(one.model_id).artifact_location for one in models]
+        return uri, [client.get_run(run["run"]).info.artifact_uri, *locations]
+    if re.fullmatch(r"mlflow-artifacts:/[^/].*", uri) and ".." not in unquote(uri).split("/"):
+        return uri, [uri]  # with two slashes it would name another server
+    raise InputError(f"Expected {EXAMPLES}, found {uri}.")
+
+
+def _version(client: "MlflowClient", named: re.Match[str]) -> Any:
+    if named["alias"]:
+        return client.get_model_version_by_alias(named["name"], named["alias"])
+    if named["version"] == "latest":
+        found = client.search_model_versions(f"name = '{named['name']}'")
+        if not found:
+            raise InputError(f"Expected a version of {named['name']} in MLflow, found none. Register one.")
+        return max(found, key=lambda one: int(one.version))
+    return client.get_model_version(named["name"], named["version"])
+
+
+def _require_served(uri: str, places: list[str]) -> None:
+    for place in places:
+        found = urlsplit(place)
+        if not (found.scheme == "mlflow-artifacts" and not found.netloc) and found.scheme not in STORES:
+            raise RefusedError(
+                f"Expected the files of {uri} with the MLflow server or in its object store, found them at "
+                f"{found.scheme or 'a path'}: nothing is read from this machine's own disk. Log the model again."
+            )
+
+
+def _download(uri: str, into: Path, tracking_url: str | None) -> Path:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
+    with redirect_stdout(StringIO()):
+        found = download_artifacts(
+            artifact_uri=uri, dst_path=str(into), tracking_uri=tracking_url, registry_uri=tracking_url
+        )
+    folder = Path(found)
+    _require_size(sum(file.lstat().st_size for file in folder.rglob("*")), uri)
+    return folder if folder.is_dir() else folder.parent
+
+
+def _require_size(size: int, uri: str) -> None:
+    if size > LARGEST:
+        raise InputError(f"Expected a model of at most {LARGEST:,} bytes, found {size:,} at {uri}.")
+
+
+@contextmanager
+def _answering(url: str, uri: str) -> Iterator["MlflowClient"]:
+    """Yield a client; that there is no such model is told apart from that nobody answers."""
+    if url.startswith(("http://", "https://")):
+        tracking.ping(url)
+    import requests
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield MlflowClient(tracking_uri=url, registry_uri=url)
+    except (MlflowException, requests.RequestException, OSError) as error:
+        status = getattr(error, "get_http_status_code", lambda: 500)()
+        said = (str(error) or type(error).__name__).partition("\n")[0][:300].rstrip(".")
+        if status < 500:
+            raise InputError(f"Expected {uri} at MLflow {url}, found: {said}.") from error
+        raise UnavailableError(f"Expected MLflow at {url} to give {uri}, found: {said}. Try again.") from error

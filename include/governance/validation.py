@@ -1,0 +1,230 @@
+"""``governance validate``: measurements and verdict for a model trained anywhere, without Airflow, ledger, signatures.
+
+What a CI job runs before anybody asks for a release. The same contract, measures and policy as in the pipeline; the
+model is judged on all rows of the spec's data (or of another file), as one that was not trained on them.
+
+Not guaranteed: that it was not. Whoever trained it on these rows sees numbers that flatter, and should give data that
+it has not seen. Nor that a model which passes here is released: the pipeline also judges provenance, and people sign.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from governance.assessment import FAMILIES
+from governance.catalog import ModelSpec, find_spec
+from governance.check import columns, examine
+from governance.errors import InputError
+from governance.policy import Policy, Slices, judge, load_policy
+from governance.records import Measurement, Verdict
+from governance.settings import Settings
+from governance.trial import Material, measured_at_once
+from governance.yamlfile import FaultyFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from governance.data.contracts import ContractResult
+    from governance.training.imported import Imported
+
+Json = dict[str, Any]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be validated.
+
+    Attributes:
+        uri: Where the model is.
+        tracking_url: MLflow's address; that of the settings by default.
+        data: Another file than the spec's source.
+        threshold: Another decision threshold than the model's own.
+    """
+
+    uri: str
+    tracking_url: str | None = None
+    data: Path | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of it.
+
+    Attributes:
+        model: The model's name.
+        title: Its title.
+        uri: The exact URI of what was judged.
+        source: Flavour, file and digest of the model's file.
+        data: Where the rows came from.
+        rows: How many.
+        threshold: Where it decides; ``None`` where nothing is decided by one.
+        notes: What a reviewer should know.
+        contract: What came of the contract.
+        measurements: Everything that was measured, provenance aside; nothing where the data break the contract.
+        verdict: The policy's word; ``None`` where the data break the contract.
+        seconds: How long it took.
+    """
+
+    model: str
+    title: str
+    uri: str
+    source: Mapping[str, str]
+    data: str
+    rows: int
+    threshold: float | None
+    notes: tuple[str, ...]
+    contract: "ContractResult"
+    measurements: tuple[Measurement, ...] = ()
+    verdict: Verdict | None = None
+    seconds: float = 0.0
+
+    def to_dict(self) -> Json:
+        """Return the JSON form."""
+        contract = self.contract.to_dict()
+        unmet = [one for one in contract.pop("expectations") if not one["success"]]
+        return {
+            "model": self.model,
+            "model_uri": self.uri,
+            "source": dict(self.source),
+            "data": self.data,
+            "rows": self.rows,
+            "threshold": self.threshold,
+            "notes": list(self.notes),
+            "contract": {**contract, "expectations": len(self.contract.expectations), "unmet": unmet},
+            "verdict": self.verdict.to_dict() if self.verdict else None,
+            "measurements": [one.to_dict() for one in self.measurements],
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lambda _: None) -> Validation:
+    """Judge a model that was trained elsewhere.
+
+    Args:
+        settings: Where the model's folder and the policies are.
+        name: The model that it is to become a version of.
+        asked: Which model, and on which data.
+        tell: Is told what is being done, for people who wait.
+
+    Raises:
+        FaultyFileError: The folder is not right; with every fault, as ``governance check`` finds them.
+        InputError: The data or the model cannot be read, or do not fit the spec.
+        RefusedError: The model is of no safe format, or holds what is not allowed.
+        UnavailableError: MLflow does not answer.
+    """
+    started = time.monotonic()
+    spec = _right_folder(settings, name)
+    policy = load_policy(spec.folder, settings.policies)
+    with ProcessPoolExecutor(1, get_context("spawn")) as beside:
+        source, frame = read_rows(spec, asked.data, tell)
+        checking = beside.submit(run_contract_on, spec, frame)
+        uri, imported = fetched(settings, spec, frame, asked, tell)
+        found = Validation(
+            name,
+            spec.title,
+            uri,
+            imported.source,
+            source,
+            len(frame),
+            imported.description.threshold,
+            imported.notes,
+            checking.result(),
+        )
+    if found.contract.success:
+        tell(f"Measuring {', '.join(FAMILIES)}")
+        measured = measured_at_once(_material(settings, spec, policy, frame, imported))
+        # Whatever the spec says of the model: this one was not trained here.
+        slices = replace(Slices.of(spec), trained_here=False)
+        verdict = judge(policy, slices, measured, provenance=False)
+        found = replace(found, measurements=tuple(measured), verdict=verdict)
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def fetched(
+    settings: Settings, spec: ModelSpec, frame: "pd.DataFrame", asked: Asked, tell: Tell, *, reviewed: bool = True
+) -> tuple[str, "Imported"]:
+    """Fetch a model and lay it beside its spec; the exact URI, and the model."""
+    from governance.training.fetch import fetch_model
+    from governance.training.imported import import_model
+
+    tell(f"Fetching {asked.uri}")
+    with tempfile.TemporaryDirectory(prefix="governance-import-") as folder:
+        tracking_url = asked.tracking_url or settings.mlflow_url
+        found = fetch_model(asked.uri, Path(folder), tracking_url=tracking_url, reviewed=reviewed)
+        imported = import_model(found.folder, spec, frame[list(spec.features)])
+    if asked.threshold is not None:
+        if imported.description.threshold is None:
+            raise InputError(f"{spec.name} decides nothing by a threshold ({spec.task}). Leave --threshold out.")
+        imported = imported.at(asked.threshold)
+    return found.uri, imported
+
+
+def read_rows(spec: ModelSpec, data: Path | None, tell: Tell) -> tuple[str, "pd.DataFrame"]:
+    """Return where the rows come from, and the rows.
+
+    Raises:
+        FaultyFileError: A column that the folder names is not there.
+        InputError: The data cannot be read.
+    """
+    from governance.data.sources import read_source
+
+    source, folder = (spec.data.source, spec.folder) if data is None else (data.name, data.absolute().parent)
+    tell(f"Reading {source if data is None else data}")
+    frame = read_source(source, folder)
+    faults, _ = columns.against(spec, frame)
+    if faults:
+        raise FaultyFileError(faults)
+    return source, frame
+
+
+def run_contract_on(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
+    """Run the contract; called in a process of its own."""
+    from governance.data.contracts import run_contract
+
+    return run_contract(frame, spec.contract)
+
+
+def _right_folder(settings: Settings, name: str) -> ModelSpec:
+    findings = examine(settings, name)
+    if findings.faults:
+        raise FaultyFileError(list(findings.faults))
+    return find_spec(settings, name)
+
+
+def _material(
+    settings: Settings, spec: ModelSpec, policy: Policy, frame: "pd.DataFrame", imported: "Imported"
+) -> Material:
+    import numpy as np
+
+    from governance.data.protected import derive
+    from governance.training.artifacts import LoadedModel, with_threshold
+    from governance.training.tasks import task_of
+
+    task, described = task_of(spec), imported.description
+    features = frame[described.columns]
+    estimator = with_threshold(imported.estimator, described.threshold, task)
+    model = LoadedModel(described, imported.source["digest"], estimator)
+    scores, groups = model.score(features), derive(frame, spec.protected)
+    return Material(
+        spec=spec,
+        task=task,
+        minimum_n=policy.minimum_n,
+        seed=spec.training.seed,
+        features=features,
+        groups={attribute: groups[attribute].to_numpy() for attribute in groups.columns},
+        rows=np.arange(len(frame)),
+        labels=task.labels(frame[spec.target.column]),
+        scores=scores,
+        predictions=task.decide(scores, described.threshold),
+        model=model,
+        lock=settings.root / "requirements.txt",
+        advisories=settings.advisories,
+        trained_here=False,
+    )
