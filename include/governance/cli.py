@@ -88,6 +88,62 @@ def check(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Write a model's folder from a data file: it passes `check` and reaches a verdict.")
+def new(
+    name: Annotated[str, typer.Argument(help="The model's name: small letters, digits and _.", show_default=False)],
+    data: Annotated[str, typer.Option(help="A .csv or .parquet file, or a source such as python:a.b(c).")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What the model is to learn.")],
+    task: Annotated[
+        str | None,
+        typer.Option(help="binary_classification, multiclass_classification or regression; told from the target."),
+    ] = None,
+    tier: Annotated[str | None, typer.Option(help="low, medium or high: how much it can harm.")] = None,
+    protected: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Says what groups people belong to; repeat for more.", show_default=False),
+    ] = None,
+    no_persons: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Why the rows are about no persons.", show_default=False)
+    ] = None,
+    favourable: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="The target's value that is good for people.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(metavar="LOGIN", help="Who answers for it.")] = None,
+    developer: Annotated[
+        list[str] | None, typer.Option(metavar="LOGIN", help="Who builds it; repeat for more.", show_default=False)
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take every proposal; nobody is asked.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write a model's folder from a data file; what the data cannot tell is marked `decide:` in it.
+
+    Example: governance new credit --data credit.csv --target approved --protected sex
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import new as command
+
+        return command.new(
+            settings,
+            command.request(
+                name=name,
+                data=data,
+                target=target,
+                task=task,
+                tier=tier,
+                protected=protected or [],
+                no_persons=no_persons,
+                favourable=favourable,
+                owner=owner,
+                developers=developer or [],
+                yes=yes,
+            ),
+            as_json=as_json,
+        )
+
+    return _answer(ask, as_json)
+
+
 @app.command("try", short_help="Fit, measure and judge on this machine, in seconds.")
 def try_(
     model: Model,
