@@ -251,6 +251,82 @@ def fairness(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Measurements and verdict for a model trained anywhere.")
+def validate(
+    model_uri: Annotated[
+        str, typer.Option(metavar="URI", help="models:/name/version, runs:/run/model, s3://…, a folder or a file.")
+    ],
+    model: Annotated[str, typer.Option(metavar="NAME", help="The governed model whose policy judges it.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rows it has not seen: .csv or .parquet; the spec's by default.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Decide at this score; the model's own by default.")
+    ] = None,
+    tracking_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="MLFLOW_TRACKING_URI", help="MLflow; GOVERNANCE_MLFLOW_URL by default."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, one test case a rule.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a summary for the pull request.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Judge a model that was trained anywhere: no Airflow, no ledger, no signatures, and nothing is registered.
+
+    Exits with 0 for pass and warn, 2 for block, 3 for not enough data. Pickled models are refused, never opened.
+
+    Example: governance validate --model-uri models:/credit/3 --model loan --junit governance.xml
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import validate as command
+        from governance.validation import Asked
+
+        asked = Asked(model_uri, tracking_url, data, threshold)
+        return command.validate(settings, model, asked, command.Reports(junit, markdown), _tell)
+
+    return _answer(ask, as_json)
+
+
+@app.command(short_help="Have the pipeline take on a model trained elsewhere.")
+def register(
+    model_uri: Annotated[
+        str, typer.Option(metavar="URI", help="models:/name/version, models:/name@alias or runs:/run/model.")
+    ],
+    model: Annotated[str, typer.Option(metavar="NAME", help="The governed model that it becomes a version of.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why: a reviewer reads it.")] = "",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Decide at this score; the model's own by default.")
+    ] = None,
+    login: Annotated[
+        str | None, typer.Option(metavar="NAME", envvar="AIRFLOW_LOGIN", help="Airflow's login of yours.")
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", envvar="AIRFLOW_PASSWORD", help="Its password; better in the environment."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TEXT", envvar="AIRFLOW_TOKEN", help="Airflow's token, instead of both.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check a model that was trained elsewhere, and start the pipeline on it, as the person who asks.
+
+    Exits with 0 once the run is started; with 3 where Airflow cannot be asked from here: then it says how to start it.
+
+    Example: governance register --model-uri models:/credit/3 --model loan --reason "Challenger of the risk team"
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import register as command
+        from governance.validation import Asked
+
+        access = command.Access(token, login, password)
+        return command.register(settings, model, Asked(model_uri, None, None, threshold), reason, access, _tell)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="What was signed.")
 def evidence(
     model: Model,
