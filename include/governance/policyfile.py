@@ -5,25 +5,44 @@ What would loosen it, contradicts itself or could judge nothing is a fault with 
 :mod:`governance.policy` makes one policy of both and judges by it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from governance.catalog import Tier
+from governance.catalog import TaskName, Tier
 from governance.yamlfile import Document, Fault, Strict
 
 Over = Literal["everything", "attributes", "intersections", "groups"]
+Condition = Literal["no champion", "no persons", "no vulnerability database", "not trained here", "not a classifier"]
 Number = int | float
 
 LIMITS = ("at_least", "at_most", "warn_below", "warn_above")
+TASKS: tuple[TaskName, ...] = ("binary_classification", "multiclass_classification", "regression")
+CODE_SECONDS = 5.0
+"""How long a rule that is code may take, unless it says otherwise."""
 
 
 class RuleText(Strict):
-    """A rule as it is written: in the tier's file whole, in a model's policy only what is tightened."""
+    """A rule as it is written: in the tier's file whole, in a model's policy only what is tightened.
+
+    Attributes:
+        title: The rule in words.
+        measure: What it judges; or it is code:
+        rego: A Rego file beside the policy, ``rules/foo.rego``, of the package ``governance``.
+        python: A function in the model's folder, ``rules.py:function``.
+        seconds: How long that code may take.
+        tasks: Which tasks it speaks of; all where nothing is said.
+        over: One result for everything, or one for each attribute, intersection or group.
+        of: What is compared with the limit.
+    """
 
     title: str | None = None
     measure: str | None = None
+    rego: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.rego$")
+    python: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.py:[A-Za-z_][A-Za-z0-9_]*$")
+    seconds: Number | None = Field(default=None, gt=0, le=60)
+    tasks: list[TaskName] | None = Field(default=None, min_length=1)
     over: Over | None = None
     of: Literal["estimate", "low", "high"] | None = None
     at_least: Number | None = None
@@ -79,8 +98,31 @@ class Alternatives(Strict):
         return self
 
 
+class Waivers(Strict):
+    """Which rules a signed waiver may lift, and for how long. Without this part, none.
+
+    Attributes:
+        longest_days: From the proposal to its last day.
+        never: Measures (``family.*`` for a whole family) whose rules no waiver lifts.
+    """
+
+    longest_days: int = Field(ge=1)
+    never: list[str] = Field(default_factory=list)
+
+
+class WaiversText(Strict):
+    """What a model's policy may tighten of the waivers."""
+
+    longest_days: int | None = Field(default=None, ge=1)
+    never: list[str] = Field(default_factory=list)
+
+
 class TierFile(Strict):
-    """``policies/<tier>.yaml``: the floor."""
+    """``policies/<tier>.yaml``: the floor.
+
+    What was added later has a default, so that the files which older permits carry read as they did: no waiver, no
+    condition granted, nothing judged of findings. ``governance check`` wants them written.
+    """
 
     tier: Tier
     version: str
@@ -91,6 +133,10 @@ class TierFile(Strict):
     minimum_n: int = Field(ge=1)
     uncommitted_changes: Literal["block", "warn"]
     unknown_authors: Literal["block", "warn"]
+    overdue_findings: Literal["block", "warn"] | None = None
+    personal_data: Literal["mask", "refuse"] = "refuse"
+    not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
+    waivers: Waivers | None = None
     alternatives: Alternatives
     rules: dict[str, RuleText] = Field(min_length=1)
 
@@ -107,6 +153,10 @@ class PolicyFile(Strict):
     minimum_n: int | None = Field(default=None, ge=1)
     uncommitted_changes: Literal["block", "warn"] | None = None
     unknown_authors: Literal["block", "warn"] | None = None
+    overdue_findings: Literal["block", "warn"] | None = None
+    personal_data: Literal["mask", "refuse"] | None = None
+    not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
+    waivers: WaiversText = WaiversText()
     alternatives: Alternatives | None = None
     rules: dict[str, RuleText] = Field(default_factory=dict)
 
@@ -144,11 +194,21 @@ def limits_of(text: RuleText) -> dict[str, float]:
     return {limit: float(value) for limit, value in written.items() if value is not None}
 
 
+def covers(patterns: Iterable[str], name: str) -> bool:
+    """Say whether a measure is named, by itself or with its family (``drift.*``)."""
+    return any(name == one or (one.endswith(".*") and name.startswith(one[:-1])) for one in patterns)
+
+
 def _incomplete(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
     """Find rules that could not judge anything: they would pass whatever is measured."""
     for name, (document, text) in merged_rules(own, tier).items():
         path = ("rules", name)
-        if text.measure is None:
+        if text.rego or text.python:
+            yield from _code(document, path, text, is_tier=document is tier)
+        elif text.seconds is not None:
+            found = f"Rule `{name}` compares a number: `seconds` is for rules that are code."
+            yield document.fault((*path, "seconds"), found, "Remove it.")
+        elif text.measure is None:
             yield document.fault(path, f"Rule `{name}` names no measure.", "Add `measure:`.")
         elif text.over == "groups" and limits_of(text):
             found = f"Rule `{name}` has a limit over groups, which are reported and not judged."
@@ -156,6 +216,19 @@ def _incomplete(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator
         elif text.over != "groups" and not limits_of(text):
             found = f"Rule `{name}` has no limit: it would pass whatever is measured."
             yield document.fault(path, found, f"Add one of: {', '.join(LIMITS)}.")
+
+
+def _code(document: Document[Any], path: tuple[str, str], text: RuleText, *, is_tier: bool) -> Iterator[Fault]:
+    name, kind = path[1], "rego" if text.rego else "python"
+    beside = [key for key in ("measure", "over", "of", *LIMITS) if getattr(text, key) is not None]
+    if text.rego and text.python:
+        yield document.fault((*path, "python"), f"Rule `{name}` names both `rego` and `python`.", "Keep one.")
+    if beside:
+        found = f"Rule `{name}` names both `{kind}` and `{beside[0]}`: code gives the answer itself."
+        yield document.fault((*path, beside[0]), found, f"Remove one of them; the rest belongs into the {kind} file.")
+    if text.python and is_tier:
+        found = f"Rule `{name}` names a Python function, which lies in a model's folder; a tier has none."
+        yield document.fault((*path, "python"), found, "Write it in Rego: `rego: rules/<name>.rego`.")
 
 
 _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -170,12 +243,20 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "not_enough_data": lambda mine, floor: mine == floor or mine == "stops",
     "uncommitted_changes": lambda mine, floor: mine == floor or mine == "block",
     "unknown_authors": lambda mine, floor: mine == floor or mine == "block",
+    "overdue_findings": lambda mine, floor: mine == floor or mine == "block",
+    "personal_data": lambda mine, floor: mine == floor or mine == "refuse",
+    "longest_days": lambda mine, floor: mine <= floor,
     "search": lambda mine, floor: mine or not floor,
     "never_with_protected_attributes": lambda mine, floor: mine or not floor,
     "measure": lambda mine, floor: mine == floor,
     "over": lambda mine, floor: mine == (floor or "everything"),
     "of": lambda mine, floor: mine == (floor or "estimate"),
+    "tasks": lambda mine, floor: set(mine) >= set(floor or TASKS),
+    "rego": lambda mine, floor: mine == floor,
+    "python": lambda mine, floor: mine == floor,
+    "seconds": lambda mine, floor: mine <= (floor or CODE_SECONDS),
 }
+_HAVE_DEFAULTS = ("over", "of", "tasks", "seconds")
 
 
 def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
@@ -183,6 +264,12 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
     yield from _looser(own, (), mine, floor, floor.tier)
     yield from _looser(own, ("permit",), mine.permit, floor.permit, floor.tier)
     yield from _looser(own, ("approvals",), mine.approvals, floor.approvals, floor.tier)
+    yield from _added_grants(own, floor)
+    if floor.waivers:
+        yield from _looser(own, ("waivers",), mine.waivers, floor.waivers, floor.tier)
+    elif mine.waivers.longest_days:
+        found = f"Tier {floor.tier} knows no waivers, so there are none to limit."
+        yield own.fault(("waivers", "longest_days"), found, "Leave it out.")
     if mine.alternatives:
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
     for role, count in mine.approvals.roles.items():
@@ -194,12 +281,23 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
             yield from _looser(own, ("rules", name), rule, floor.rules[name], floor.tier)
 
 
+def _added_grants(own: Document[PolicyFile], floor: TierFile) -> Iterator[Fault]:
+    for condition, measures in own.content.not_applicable.items():
+        granted = floor.not_applicable.get(condition, [])
+        for measure in measures:
+            if measure not in granted and (measure.endswith(".*") or not covers(granted, measure)):
+                found = f"`not_applicable: {condition}: {measure}` is looser than tier {floor.tier}, which grants "
+                found += f"{', '.join(granted) or 'nothing'} there."
+                remedy = "Leave it out: a model's policy may take grants away, not add them."
+                yield own.fault(("not_applicable", condition), found, remedy)
+
+
 def _looser(
     own: Document[PolicyFile], path: tuple[str, ...], mine: Strict, floor: Strict, tier: str
 ) -> Iterator[Fault]:
     for key, is_tight in _TIGHTER.items():
         value, demanded = getattr(mine, key, None), getattr(floor, key, None)
-        if value is None or (demanded is None and key not in ("over", "of")):
+        if value is None or (demanded is None and key not in _HAVE_DEFAULTS):
             continue
         if not is_tight(value, demanded):
             name = ".".join((*path, key))

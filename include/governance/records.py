@@ -6,6 +6,7 @@ Every record has ``to_dict`` and ``from_dict``, which are inverse to each other,
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -92,6 +93,48 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Waiver:
+    """A signed exception from one rule of one model's policy, its signatures checked already.
+
+    Attributes:
+        digest: Of what was signed.
+        rule: The rule's id.
+        slice: Which of the rule's results; ``None`` for all of them.
+        demands: What the rule demanded when people signed; another demand is another rule.
+        reason: Why, in a sentence.
+        until: The last day on which it counts, UTC.
+        by: Who signed: ``person`` and ``role`` of each.
+    """
+
+    digest: str
+    rule: str
+    slice: Mapping[str, str] | None
+    demands: Mapping[str, Json]
+    reason: str
+    until: date
+    by: Sequence[Mapping[str, str]]
+
+    @property
+    def ends(self) -> datetime:
+        """The moment from which it counts no more: when its last day is over."""
+        return datetime.combine(self.until + timedelta(days=1), time(), UTC)
+
+    def counts_for(self, rule: str, slice_: Mapping[str, str], demands: Mapping[str, Json], at: datetime) -> bool:
+        """Say whether it speaks of this result of this rule, and has not ended."""
+        speaks = self.rule == rule and self.slice in (None, dict(slice_)) and dict(self.demands) == dict(demands)
+        return speaks and at < self.ends
+
+    def to_dict(self) -> dict[str, Json]:
+        """Return what a verdict says of it."""
+        return {
+            "digest": self.digest,
+            "until": self.until.isoformat(),
+            "reason": self.reason,
+            "by": [dict(one) for one in self.by],
+        }
+
+
+@dataclass(frozen=True)
 class RuleResult:
     """What one rule of the policy said about one measurement.
 
@@ -109,6 +152,8 @@ class RuleResult:
         limits: ``at_least``, ``at_most``, ``warn_below``, ``warn_above`` as the policy has them.
         stops: Whether this outcome stops a release (a group below the minimum n is reported only).
         reason: The outcome in a sentence.
+        waiver: The exception that lets a release through although the outcome would stop it: ``digest``, ``until``,
+            ``reason``, ``by``. The outcome stays what it is.
     """
 
     rule: str
@@ -124,15 +169,18 @@ class RuleResult:
     limits: Mapping[str, float]
     stops: bool
     reason: str
+    waiver: Mapping[str, Json] | None = None
 
     def to_dict(self) -> dict[str, Json]:
-        """Return the JSON form."""
-        return {
+        """Return the JSON form; ``waiver`` is left out where there is none."""
+        document = {
             **self.__dict__,
             "slice": dict(self.slice),
             "limits": dict(self.limits),
             "outcome": str(self.outcome),
         }
+        waiver = document.pop("waiver")
+        return document if waiver is None else {**document, "waiver": dict(waiver)}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Json]) -> Self:
@@ -150,11 +198,16 @@ class Verdict:
     @property
     def may_be_released(self) -> bool:
         """Whether nothing in it stops a release (signatures are another matter)."""
-        return not any(rule.stops for rule in self.rules) and bool(self.rules)
+        judged = any(rule.outcome is not Outcome.NOT_APPLICABLE for rule in self.rules)
+        return judged and not any(rule.stops for rule in self.rules)
 
     def failing(self) -> tuple[RuleResult, ...]:
         """Return the rules that stop the release."""
         return tuple(rule for rule in self.rules if rule.stops)
+
+    def waived(self) -> tuple[RuleResult, ...]:
+        """Return the rules that would stop the release, were there no waiver."""
+        return tuple(rule for rule in self.rules if rule.waiver is not None)
 
     def with_outcome(self, outcome: Outcome) -> tuple[RuleResult, ...]:
         """Return the rules with this outcome."""

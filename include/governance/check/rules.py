@@ -1,12 +1,14 @@
-"""The rules of both policy files, held against what measures can produce."""
+"""The rules of both policy files, held against what measures can produce, and against the code that they name."""
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from governance.catalog import ModelSpec
 from governance.check.wording import did_you_mean
 from governance.measures.catalogue import MEASURES, MeasureInfo
-from governance.policyfile import PolicyFile, RuleText, TierFile, limits_of, merged_rules
+from governance.policyfile import CODE_SECONDS, PolicyFile, RuleText, TierFile, covers, limits_of, merged_rules
+from governance.rules.evaluate import parse_rego
 from governance.yamlfile import Document, Fault
 
 FLOORS = ("at_least", "warn_below")
@@ -31,6 +33,61 @@ def faults(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Faul
             yield from _rule(document, ("rules", name), text, info)
 
 
+def code(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    """Yield rules that are code and could not be run: no file, no such function, text that does not parse."""
+    for document in (tier, own):
+        for name, text in document.content.rules.items():
+            if text.rego:
+                yield from _rego(document, ("rules", name, "rego"), text)
+            if text.python and document is own:
+                yield from _python(document, ("rules", name, "python"), text.python)
+
+
+def grants(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    """Yield exceptions and waivers that speak of no measure, and a tier that says nothing of overdue findings."""
+    for document in (tier, own):
+        for condition, measures in document.content.not_applicable.items():
+            yield from _unknown(document, ("not_applicable", condition), measures)
+        if document.content.waivers:
+            yield from _unknown(document, ("waivers", "never"), document.content.waivers.never)
+    if tier.content.overdue_findings is None:
+        found = "This tier does not say what an overdue finding does: none would ever stop a release."
+        yield tier.fault((), found, "Write `overdue_findings: block`.")
+
+
+def _unknown(document: Document[Any], path: tuple[str, ...], patterns: Iterable[str]) -> Iterator[Fault]:
+    for pattern in patterns:
+        if not any(covers([pattern], name) for name in (*MEASURES, "rule.any")):
+            remedy = did_you_mean(pattern, MEASURES, "Name a measure, or a family: `drift.*`.")
+            yield document.fault(path, f"Unknown measure `{pattern}`.", remedy)
+
+
+def _rego(document: Document[Any], path: tuple[str, ...], text: RuleText) -> Iterator[Fault]:
+    file = document.path.parent / str(text.rego)
+    if not file.is_file():
+        yield document.fault(path, f"Expected the file {file.name}, found none.", f"Write {file}, or remove the rule.")
+    elif fault := parse_rego(file, float(text.seconds or CODE_SECONDS)):
+        remedy = "It needs `package governance` and a `decision` with `outcome` and `reason`."
+        yield document.fault(path, f"{file.name} is no rule: {fault}.", remedy)
+
+
+def _python(document: Document[Any], path: tuple[str, ...], written: str) -> Iterator[Fault]:
+    name, _, function = written.partition(":")
+    file = document.path.parent / name
+    if not file.is_file():
+        yield document.fault(path, f"Expected the file {name}, found none.", f"Write {file}, or remove the rule.")
+        return
+    try:
+        defined = [part.name for part in ast.parse(file.read_bytes()).body if isinstance(part, ast.FunctionDef)]
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        yield document.fault(path, f"{name} is not Python{line}: {getattr(error, 'msg', error)}.", "Correct it.")
+        return
+    if function not in defined:
+        remedy = did_you_mean(function, defined, f"Write `def {function}(given): …`.")
+        yield document.fault(path, f"{name} has no function `{function}`.", remedy)
+
+
 def of_another(own: Document[PolicyFile], spec: ModelSpec) -> Iterator[Fault]:
     """Yield a policy that belongs to another model, or to another tier than the spec says."""
     if own.content.model != spec.name:
@@ -42,11 +99,28 @@ def of_another(own: Document[PolicyFile], spec: ModelSpec) -> Iterator[Fault]:
 
 
 def without_attributes(own: Document[PolicyFile], tier: Document[TierFile], spec: ModelSpec) -> Iterator[Fault]:
-    """Yield a spec without protected attributes under rules that compare them."""
-    over = [name for name, (_, text) in merged_rules(own, tier).items() if text.over == "attributes"]
-    if over and not spec.protected:
+    """Yield a spec without protected attributes under rules that compare them, and where no tier grants that."""
+    if spec.protected:
+        if spec.no_persons:
+            found = "`no_persons` says that nobody is concerned, but protected attributes are named."
+            yield spec.document.fault(("no_persons",), found, "Remove one of them.")
+        return
+    granted = {**tier.content.not_applicable, **own.content.not_applicable}.get("no persons", [])
+    over = [
+        name
+        for name, (_, text) in merged_rules(own, tier).items()
+        if text.over in ("attributes", "intersections")
+        and spec.task in (text.tasks or [spec.task])
+        and not (spec.no_persons and covers(granted, str(text.measure)))
+    ]
+    if over:
         found = f"No protected attribute is named, but {', '.join(f'`{name}`' for name in over)} compare them."
-        yield spec.document.fault(("protected",), found, "Name at least one: these rules block otherwise.")
+        remedy = "Name at least one: these rules block otherwise."
+        if granted:
+            remedy += " Where nobody is concerned, write `no_persons:` and why."
+        elif spec.no_persons:
+            remedy = f"Tier {tier.content.tier} grants no `no persons` here: name an attribute, or the rules block."
+        yield spec.document.fault(("protected",), found, remedy)
 
 
 def _rule(document: Document[Any], path: Where, text: RuleText, info: MeasureInfo) -> Iterator[Fault]:

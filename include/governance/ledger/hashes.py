@@ -22,7 +22,9 @@ RIGHTS: dict[str, frozenset[str]] = {
         "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
         "release", "revert", "message",
     }),
-    "review": frozenset({"decision", "permit", "revocation", "erased"}),
+    "review": frozenset({
+        "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed",
+    }),
     "serving": frozenset({"served", "refused"}),
     "witness": frozenset({"checkpoint"}),
 }  # fmt: skip

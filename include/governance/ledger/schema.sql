@@ -107,7 +107,8 @@ AS $function$
     SELECT CASE writer
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
                                       'expired', 'alternatives', 'release', 'revert', 'message')
-        WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased')
+        WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
+                                      'finding_closed')
         WHEN 'serving'  THEN kind IN ('served', 'refused')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false

@@ -15,8 +15,9 @@ from governance.pipeline.run import Message, Run, Step
 from governance.pipeline.train import candidate_of
 from governance.pipeline.validate import validation_of
 from governance.records import Lineage, Measurement, RuleResult, Verdict
-from governance.review import evidence
-from governance.review.evidence import Facts
+from governance.review import evidence, findings, waivers
+from governance.review.evidence import Exceptions, Facts
+from governance.rules.evaluate import evaluate_code_rules
 from governance.training import tracking
 
 Json = dict[str, Any]
@@ -65,6 +66,7 @@ def may_search(run: Run, verdict: Verdict) -> bool:
 def _recorded_or_new(run: Run, attempt: int, candidate: Entry) -> Entry:
     """Return the evidence of these inputs; written once, so that a cleared task does not change what was signed."""
     measured = [measured_entry(run, attempt, family).leaf for family in FAMILIES]
+    exceptions = _exceptions(run)
     key = run.key(
         "evidence",
         attempt=attempt,
@@ -75,15 +77,33 @@ def _recorded_or_new(run: Run, attempt: int, candidate: Entry) -> Entry:
         spec=run.spec.digest,
         code=run.code.digest,
         uncommitted=list(run.code.uncommitted),
+        exceptions=_signed_before(run, exceptions),
     )
     known = run.ledger.get(key)
     if known:
         return known
-    document, _ = _compose(run, attempt, candidate)
+    document, _ = _compose(run, attempt, candidate, exceptions)
     return run.record("evidence", _entry(run, document, evidence.digest_of(document), candidate), key)
 
 
-def _compose(run: Run, attempt: int, candidate: Entry) -> tuple[Json, Verdict]:
+def _exceptions(run: Run) -> Exceptions:
+    """Return the waivers and findings of this model, as the ledger has them now."""
+    at = datetime.now(UTC)
+    known = findings.of_model(run.ledger, run.model, run.keys)
+    return Exceptions(waivers.of_model(run.ledger, run.model), known, run.keys, at)
+
+
+def _signed_before(run: Run, exceptions: Exceptions) -> Json:
+    """Return what of them makes another judgement: a waiver signed, rejected or over; a finding overdue or closed."""
+    involved = waivers.Involved(frozenset(map(run.people.identity, run.spec.developers)), frozenset())
+    given = (exceptions.proposed, involved, run.policy, run.people, run.keys, exceptions.at)
+    counting = sorted(one.digest for one in waivers.in_force(*given))
+    open_ = sorted(one.id for one in exceptions.findings if one.is_open)
+    late = sorted(one.id for one in findings.overdue(exceptions.findings, exceptions.at))
+    return {"waivers": counting, "open": open_, "late": late}
+
+
+def _compose(run: Run, attempt: int, candidate: Entry, exceptions: Exceptions) -> tuple[Json, Verdict]:
     frozen = snapshot_of(run)
     validation = validation_of(run, frozen)
     measured = [one for family in FAMILIES for one in measurements_of(run, attempt, family)]
@@ -121,8 +141,10 @@ def _compose(run: Run, attempt: int, candidate: Entry) -> tuple[Json, Verdict]:
         replaces=_replaced(run, attempt),
         champion=_compared_with(run),
     )
-    whole: list[Measurement] = [*measured, *provenance(run.code, run.people)]
-    return evidence.compose(facts, run.spec, run.policy, run.people, run.code, whole)
+    late = findings.measured(exceptions.findings, exceptions.at)
+    whole: list[Measurement] = [*measured, *provenance(run.code, run.people), late]
+    whole += evaluate_code_rules(run.policy, run.spec, whole)
+    return evidence.compose(facts, run.spec, run.policy, run.people, run.code, whole, exceptions)
 
 
 def _judged_on_the_same_rows(run: Run, snapshot: str) -> int:
@@ -184,7 +206,8 @@ def _lines(verdict: Verdict) -> list[str]:
 
 
 def _line(rule: RuleResult) -> str:
-    return f"{rule.outcome}: {_named(rule)}: {rule.reason}"
+    waived = f" Waived until {rule.waiver['until']}: {rule.waiver['reason']}" if rule.waiver else ""
+    return f"{rule.outcome}: {_named(rule)}: {rule.reason}{waived}"
 
 
 def _why(verdict: Verdict) -> str:

@@ -5,7 +5,7 @@ Runs in the API server only: it holds the review key. Everything it says is fold
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from governance.catalog import People, find_spec, model_folders, people_of
@@ -14,9 +14,12 @@ from governance.errors import GovernanceError, InputError, MayNotSignError, Refu
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, entries, permit
+from governance.review import approvals, entries, findings, permit, waivers
 from governance.review.approvals import Refusal, SignedDecision
+from governance.review.findings import Finding
 from governance.settings import Settings
+
+LONGEST_FINDING = 500
 
 RunActors = Mapping[str, Sequence[str]]
 """Login → what that person did to the run: ``started``, ``cleared``, ``patched``."""
@@ -34,6 +37,7 @@ class DecisionView:
     verified: bool
     comment: str | None
     confirmed: Sequence[str]
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,7 @@ class ReviewDesk:
         comment: str,
         role: str | None = None,
         run_actors: RunActors | None = None,
+        conditions: Sequence[Mapping[str, str]] = (),
     ) -> Request:
         """Take a decision: check, sign, append, and issue the permit when it completes the quorum.
 
@@ -219,9 +224,10 @@ class ReviewDesk:
             comment: Kept apart from the ledger, erasable; required to reject.
             role: In which role; needed only by a person who holds several that are open.
             run_actors: Who started, cleared or patched the run.
+            conditions: Findings to approve with: ``text``, ``owner`` (a login) and ``due`` (a date) of each.
 
         Raises:
-            InputError: A point is not confirmed, a comment is missing.
+            InputError: A point is not confirmed, a comment is missing, a finding cannot be followed up.
             MayNotSignError: The person may not, with the rule and the fact.
             RefusedError: The evidence is another than the one on the screen, nothing is open any more, or the
                 signature that completes the quorum finds another one void.
@@ -239,7 +245,9 @@ class ReviewDesk:
         as_role = self._role(request, standing, role)
         self._expect_no_author(request, standing)
         _complete(answer, confirmed, comment, request.checklist)
+        written = self._conditions(answer, conditions)
         decision = self._decision(request, standing, as_role, answer, confirmed, comment)
+        decision["findings"] = written
         entry = self.ledger.append(
             "decision",
             model,
@@ -257,35 +265,52 @@ class ReviewDesk:
         signed = person is not None and any(one.person == person.id for one in request.decisions)
         return signed and answer == "approve" and all(role.complete for role in request.roles)
 
+    def _conditions(self, answer: str, written: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+        """Return findings as a decision holds them: the owner by id, the text on one line."""
+        if written and answer != "approve":
+            raise InputError("Findings belong to an approval: a reject ends the request, and says why in its comment.")
+        return [_condition(self.people(), one, datetime.now(UTC).date()) for one in written]
+
     def _expect_no_author(self, request: Request, standing: Standing) -> None:
-        """Ask the history of this process's own checkout who wrote the code: the evidence is the worker's word.
+        """Refuse who wrote the code.
 
         Raises:
             MayNotSignError: The person is an author of a change since the champion.
             RefusedError: There is no history to answer from, and the policy blocks on that.
         """
-        spec, policy = find_spec(self.settings, request.model), self._policy(request.model)
-        champion = entries.champion_entry(self.ledger, request.model)
+        if standing.person in self.authors(request.model):
+            raise MayNotSignError(
+                "You changed this model's folder, policy or roles: you may not sign it. The history of the checkout "
+                "says so."
+            )
+
+    def authors(self, model: str) -> frozenset[str]:
+        """Ask the history of this process's own checkout who wrote the code: the evidence is the worker's word.
+
+        Returns:
+            Pseudonymous ids of who changed the model's folder, the policies or the people since the champion.
+
+        Raises:
+            RefusedError: There is no history to answer from, and the policy blocks on that.
+        """
+        spec, policy = find_spec(self.settings, model), self.policy(model)
+        champion = entries.champion_entry(self.ledger, model)
         since = None
         if champion is not None:
-            since = entries.evidence_entry(self.ledger, request.model, champion.data["evidence"]).data["evidence"]
+            since = entries.evidence_entry(self.ledger, model, champion.data["evidence"]).data["evidence"]
         state = code_state(self.settings, spec, since=since["code"]["commit"] if since else None)
         if not state.history and policy.unknown_authors == "block":
             raise RefusedError(
                 "Not signed: the checkout of this API server has no history, so nobody can tell who wrote the code. "
                 "Give it a full clone, or the authorship file of its image (python -m governance.code)."
             )
-        authors = {person.id for one in state.authors if (person := self.people().by_email(one.email))}
-        if standing.person in authors:
-            raise MayNotSignError(
-                "You changed this model's folder, policy or roles: you may not sign it. The history of the checkout "
-                "says so."
-            )
+        people = self.people()
+        return frozenset(person.id for one in state.authors if (person := people.by_email(one.email)))
 
     def _decision(
         self, request: Request, standing: Standing, role: str, answer: str, confirmed: Sequence[str], comment: str
     ) -> dict[str, Any]:
-        policy = self._policy(request.model)
+        policy = self.policy(request.model)
         kept = self.ledger.keep(comment.strip()) if comment.strip() else None
         return {
             "format": approvals.FORMAT,
@@ -307,7 +332,7 @@ class ReviewDesk:
 
     def _complete_permit(self, model: str, version: str, actors: Mapping[str, Sequence[str]]) -> Request:
         request = self.request(model, version)
-        policy, people = self._policy(model), self.people()
+        policy, people = self.policy(model), self.people()
         decisions = self._decisions(request.digest, request.evidence, policy, people)
         if approvals.status_of(decisions, policy) != "approved" or self.signer is None:
             return request
@@ -351,7 +376,7 @@ class ReviewDesk:
 
     def _request(self, entry: Entry, *, with_blocked: bool = True) -> Request:
         document, data = entry.data["evidence"], entry.data
-        policy, people = self._policy(entry.subject), self.people()
+        policy, people = self.policy(entry.subject), self.people()
         decisions = self._decisions(data["digest"], document, policy, people)
         releases = self.ledger.find("release", entry.subject, entry.seq)
         released = next((one.at for one in releases if one.data["evidence"] == data["digest"]), None)
@@ -395,6 +420,9 @@ class ReviewDesk:
     def _outdated(self, document: dict[str, Any], policy: Policy, people: People) -> str | None:
         """Say what changed in the reviewed files since the evidence was written; it then cannot be signed."""
         spec = find_spec(self.settings, document["model"]["name"])
+        at = datetime.now(UTC)
+        ended = waivers.ended_since(self.ledger, document, policy, people, self.keys, at)
+        late = findings.overdue(findings.of_model(self.ledger, policy.model, self.keys), at)
         for name, now, then in (
             ("the policy", policy.digest, document["policy"]["digest"]),
             ("people.yaml", people.digest, document["people"]["digest"]),
@@ -402,6 +430,12 @@ class ReviewDesk:
         ):
             if now != then:
                 return f"{name} changed since this evidence was written ({then[:8]}, now {now[:8]}). Run govern again."
+        if ended:
+            return f"{ended}, and the verdict rests on it. Run govern again."
+        if late and policy.overdue_findings == "block":
+            return (
+                f"finding {late[0].id} of {late[0].version} is overdue: {late[0].text} Close it, and run govern again."
+            )
         return None
 
     def _role_state(
@@ -424,6 +458,7 @@ class ReviewDesk:
             verified=True,
             comment=self.ledger.recall(kept["id"]) if kept else None,
             confirmed=one.decision["confirmed"],
+            findings=findings.of_decision(one.decision),
         )
 
     def _decisions(self, digest: str, document: dict[str, Any], policy: Policy, people: People) -> list[SignedDecision]:
@@ -482,11 +517,27 @@ class ReviewDesk:
             request,
         )
 
-    def _policy(self, model: str) -> Policy:
+    def policy(self, model: str) -> Policy:
+        """Return a model's policy in force."""
         return load_policy(self.settings.models / model, self.settings.policies)
 
     def _by_id(self, people: People, run_actors: RunActors) -> dict[str, list[str]]:
         return {people.identity(login): list(done) for login, done in run_actors.items() if people.by_login(login)}
+
+
+def _condition(people: People, written: Mapping[str, str], today: date) -> dict[str, str]:
+    text, owner = " ".join(written["text"].split()), people.by_login(written["owner"])
+    if not 10 <= len(text) <= LONGEST_FINDING:
+        raise InputError(f"Expected a finding in a sentence of at most {LONGEST_FINDING} characters, found {text!r}.")
+    if owner is None:
+        raise InputError(f"Expected the login of who mends it, found {written['owner']!r}: not in people.yaml.")
+    try:
+        due = date.fromisoformat(written["due"])
+    except ValueError as error:
+        raise InputError(f"Expected a due date such as 2027-01-31, found {written['due']!r}.") from error
+    if due <= today:
+        raise InputError(f"Expected a due date after today, found {due}: it would be overdue at once.")
+    return {"text": text, "owner": owner.id, "due": due.isoformat()}
 
 
 def _complete(answer: str, confirmed: Sequence[str], comment: str, checklist: Sequence[str]) -> None:

@@ -5,16 +5,21 @@ ledger entry beside it, so that the same facts always have the same digest.
 """
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from governance import canonical
 from governance.catalog import ModelSpec, People
 from governance.code import CodeState
 from governance.errors import InputError
+from governance.keys import PublicKeys
 from governance.policy import Policy, Slices, judge
-from governance.records import Measurement, Verdict
+from governance.records import Measurement, Verdict, Waiver
+from governance.review import waivers
+from governance.review.findings import Finding
+from governance.review.waivers import SignedWaiver
 
 FORMAT = "governance-evidence/1"
 
@@ -56,6 +61,23 @@ class Facts:
     champion: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Exceptions:
+    """What people have signed before about this model, and the moment at which it is looked at.
+
+    Attributes:
+        proposed: The waivers of the ledger; those that count are found here.
+        findings: The open findings of versions before.
+        keys: What signatures are checked with.
+        at: The moment of the judgement.
+    """
+
+    proposed: Sequence[SignedWaiver]
+    findings: Sequence[Finding]
+    keys: PublicKeys
+    at: datetime
+
+
 def compose(
     facts: Facts,
     spec: ModelSpec,
@@ -63,8 +85,18 @@ def compose(
     people: People,
     code: CodeState,
     measurements: Iterable[Measurement],
+    exceptions: Exceptions | None = None,
 ) -> tuple[Json, Verdict]:
     """Write the evidence of a candidate, and judge it.
+
+    Args:
+        facts: What the steps before established.
+        spec: The model's.
+        policy: What is demanded.
+        people: Who is who.
+        code: Who wrote it.
+        measurements: What was measured, and what rules that are code answered.
+        exceptions: Waivers and findings; only the waivers that the verdict rests on become part of the evidence.
 
     Returns:
         The document, and the verdict that it holds.
@@ -78,7 +110,10 @@ def compose(
             f"{policy.model} for {policy.tier}. Correct models/{spec.name}/policy.yaml; `governance check` finds this."
         )
     measured = sorted(measurements, key=lambda measurement: measurement.key)
-    verdict = judge(policy, Slices.of(spec), measured)
+    involved = _involved(facts, spec, people, code)
+    counting = _in_force(exceptions, involved, policy, people)
+    verdict = judge(policy, Slices.of(spec), measured, waivers=counting, at=exceptions.at if exceptions else None)
+    rests_on = {rule.waiver["digest"] for rule in verdict.waived() if rule.waiver}
     document = {
         "format": FORMAT,
         "model": {
@@ -104,15 +139,23 @@ def compose(
         "training": dict(facts.training),
         "artifact": dict(facts.artifact),
         "request": dict(facts.request),
-        "involved": _involved(facts, spec, people, code),
+        "involved": involved,
         "measurements": [measurement.to_dict() for measurement in measured],
         "verdict": verdict.to_dict(),
         "alternatives": facts.alternatives,
         "replaces": facts.replaces,
         "champion": facts.champion,
-        "waivers": [],
+        "waivers": [one.to_dict() for one in exceptions.proposed if one.digest in rests_on] if exceptions else [],
+        "findings": [one.to_dict() for one in exceptions.findings if one.is_open] if exceptions else [],
     }
     return document, verdict
+
+
+def _in_force(exceptions: Exceptions | None, involved: Json, policy: Policy, people: People) -> list[Waiver]:
+    if exceptions is None:
+        return []
+    who = waivers.Involved.of(involved)
+    return waivers.in_force(exceptions.proposed, who, policy, people, exceptions.keys, exceptions.at)
 
 
 def digest_of(document: Json) -> str:

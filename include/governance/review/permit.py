@@ -20,8 +20,8 @@ from governance.catalog import ModelSpec, People, load_people, spec_from_bytes
 from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys, Signer
 from governance.policy import Policy, Slices, digest_of_files, judge, policy_from_bytes
-from governance.records import Measurement, Verdict
-from governance.review import approvals, evidence
+from governance.records import Measurement, Verdict, Waiver
+from governance.review import approvals, evidence, waivers
 from governance.review.approvals import SignedDecision
 
 FORMAT = "governance-permit/1"
@@ -120,12 +120,18 @@ def issue(
 ) -> Json:
     """Sign a permit: ``{"permit": …, "signature": …}``.
 
+    It lasts as long as the policy says, and no longer than the first waiver that the verdict rests on.
+
     Raises:
-        NotPermittedError: The quorum is not complete.
+        NotPermittedError: The quorum is not complete, or a waiver has ended.
     """
     missing = approvals.missing_roles(decisions, policy)
     if missing or approvals.status_of(decisions, policy) != "approved":
         raise NotPermittedError(f"Expected the quorum of every role, found {missing} missing.")
+    expires = now + timedelta(days=policy.permit.valid_days)
+    ends = waivers.first_end(evidence_document)
+    if ends is not None and ends <= now:
+        raise NotPermittedError(f"A waiver that this verdict rests on ended on {ends:%d %b %Y %H:%M} UTC.")
     permit = {
         "format": FORMAT,
         "model": evidence_document["model"]["name"],
@@ -140,7 +146,7 @@ def issue(
         "run_actors": {person: list(done) for person, done in sorted(run_actors.items())},
         "decisions": [one.to_dict() for one in decisions],
         "issued_at": now.isoformat(),
-        "expires_at": (now + timedelta(days=policy.permit.valid_days)).isoformat(),
+        "expires_at": min(expires, ends or expires).isoformat(),
     }
     return {"permit": permit, "signature": signer.sign(permit, PURPOSE)}
 
@@ -158,11 +164,14 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
     _expect("the evidence's digest", permit["evidence"], digest)
     policy, people, spec = _files_in_force(bundle, document, permit)
     _bound_to(document, permit, environment)
-    verdict = _repeat_verdict(document, policy, spec)
-    decisions = _quorum(document, digest, permit, policy, people, keys)
     issued, expires = (datetime.fromisoformat(permit[name]) for name in ("issued_at", "expires_at"))
+    verdict = _repeat_verdict(document, policy, spec, _waivers(document, policy, people, keys, issued), issued)
+    decisions = _quorum(document, digest, permit, policy, people, keys)
     if expires > issued + timedelta(days=policy.permit.valid_days):
         raise NotPermittedError(f"This permit lasts longer than the policy's {policy.permit.valid_days} days.")
+    ends = waivers.first_end(document)
+    if ends is not None and expires > ends:
+        raise NotPermittedError(f"This permit lasts longer than the waiver that it rests on, until {ends:%d %b %Y}.")
     if now >= expires:
         raise NotPermittedError(f"The permit of {permit['model']} {permit['version']} ended on {expires:%d %b %Y}.")
     return Permit(
@@ -232,9 +241,18 @@ def _bound_to(document: Json, permit: Json, environment: str) -> None:
         raise NotPermittedError(f"Expected a permit for {environment}, found one for {permit['environment']}.")
 
 
-def _repeat_verdict(document: Json, policy: Policy, spec: ModelSpec) -> Verdict:
+def _waivers(document: Json, policy: Policy, people: People, keys: PublicKeys, at: datetime) -> list[Waiver]:
+    """Check every waiver from its own signatures, by the roles and limits of the files in force."""
+    listed = waivers.of_evidence(document)
+    found = waivers.in_force(listed, waivers.Involved.of(document["involved"]), policy, people, keys, at)
+    if len(found) != len(listed):
+        raise NotPermittedError(f"Of {len(listed)} waivers in the evidence only {len(found)} count.")
+    return found
+
+
+def _repeat_verdict(document: Json, policy: Policy, spec: ModelSpec, signed: Sequence[Waiver], at: datetime) -> Verdict:
     measurements = [Measurement.from_dict(one) for one in document["measurements"]]
-    verdict = judge(policy, Slices.of(spec), measurements)
+    verdict = judge(policy, Slices.of(spec), measurements, waivers=signed, at=at)
     if canonical.digest(verdict.to_dict()) != canonical.digest(document["verdict"]):
         raise TamperedError(
             "The policy, applied to the signed measurements, gives another verdict than the evidence says."
