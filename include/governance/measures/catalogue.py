@@ -134,6 +134,7 @@ operations.load_ms                      lower   ms           everything  Loading
 operations.artifact_bytes               lower   bytes        everything  Model size, bytes
 provenance.uncommitted_changes          lower   count        everything  Uncommitted changes
 provenance.unknown_authors              lower   count        everything  Authors not in people.yaml
+provenance.overdue_findings             lower   count        everything  Overdue findings
 """
 """One measure a line: name, which way is better, unit, what it is measured of, title."""
 
@@ -145,6 +146,7 @@ COUNTED = frozenset(
         "operations.artifact_bytes",
         "provenance.uncommitted_changes",
         "provenance.unknown_authors",
+        "provenance.overdue_findings",
     }
 )
 """What is counted or is itself a test, and so has no interval."""
