@@ -29,6 +29,12 @@ FORM = {
         description="Other data: csv:FILE or parquet:FILE, a file in the model's folder or in data/MODEL/ of the "
         "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
     ),
+    "model_uri": Param(
+        None,
+        type=["null", "string"],
+        description="A model that was trained elsewhere, as MLflow names it: models:/NAME/VERSION. It is taken through "
+        "everything but training. Nothing means that the pipeline trains.",
+    ),
 }
 FAMILIES = ("performance", "fairness", "drift", "explainability", "leakage", "robustness", "operations")
 

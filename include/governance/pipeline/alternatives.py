@@ -31,6 +31,8 @@ def search_alternatives(run: Run) -> Step:
     read = Lineage([datasets.evidence_dataset(run.model, evidence.data["digest"])])
     if verdict.may_be_released:
         return Step({}, read, skipped="No rule blocks: there is nothing to search.")
+    if candidate_of(run, 1).data["training"].get("trained", "here") == "elsewhere":
+        return Step({}, read, skipped="It was trained elsewhere: nothing is fitted again here.")
     if not may_search(run, verdict):
         return Step({}, read, skipped="Not only fairness rules failed, or the policy asks for no search.")
     key = run.key("alternatives", evidence=evidence.data["digest"])

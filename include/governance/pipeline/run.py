@@ -20,7 +20,7 @@ from governance.settings import Settings
 Json = dict[str, Any]
 
 BUMPS = ("major", "minor", "patch")
-REQUEST_KEYS = ("reason", "parameters", "source", "bump")
+REQUEST_KEYS = ("reason", "parameters", "source", "bump", "model_uri")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Request:
     source: str | None
     bump: str
     started_by: str
+    model_uri: str | None = None
 
     def to_dict(self) -> Json:
         """Return the JSON form."""
@@ -183,7 +184,8 @@ def open_run(
         ledger: The record.
         model: The model's name.
         run_id: A name of the run that is unique for the model.
-        asked: ``reason`` (required), ``parameters``, ``source``, ``bump``; anything else is refused.
+        asked: ``reason`` (required), ``parameters``, ``source``, ``bump``, ``model_uri`` (of a model that was trained
+            elsewhere); anything else is refused.
         started_by: The login of the person who triggered it.
 
     Raises:
@@ -228,4 +230,11 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
         raise InputError(f"Expected the parameter seed to be a whole number from 0, found {seed!r}.")
     if not started_by:
         raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
-    return Request(reason, dict(parameters), asked.get("source") or None, bump, people.identity(started_by))
+    model_uri = asked.get("model_uri") or None
+    if model_uri is not None and set(parameters) - {"seed", "threshold"}:
+        raise InputError(
+            f"Expected no training parameter with model_uri but threshold and seed, found {', '.join(parameters)}: "
+            f"a model that was trained elsewhere is not trained again. Leave them out."
+        )
+    source = asked.get("source") or None
+    return Request(reason, dict(parameters), source, bump, people.identity(started_by), model_uri)

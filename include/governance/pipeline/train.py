@@ -33,9 +33,14 @@ if TYPE_CHECKING:
 
 
 def train(run: Run) -> Step:
-    """Train with the run's parameters and register the first candidate."""
+    """Train with the run's parameters and register the first candidate; or bring the model in that the run names."""
+    from governance.pipeline.imported import import_candidate, imports
+
     frozen = snapshot_of(run)
     validation_of(run, frozen)
+    if imports(run):
+        brought = import_candidate(run, frozen)
+        return Step(summary_of(brought), lineage_of(run, frozen, brought))
     recipe = Recipe(run.parameters, run.seed, task_of(run.spec).threshold)
     key = run.key("candidate", attempt=1, snapshot=frozen.digest, code=run.code.digest, recipe=recipe.to_dict())
     entry = run.ledger.get(key)
@@ -86,10 +91,10 @@ def _register(run: Run, candidate: Candidate, attempt: int, key: str) -> Entry:
         key=digest_of_bytes(key.encode()),  # MLflow's tags do not take every character of a run id
         artifact=candidate.artifact,
         params={**candidate.recipe.params, **_decided_at(candidate.recipe)},
-        tags=_tags(run, attempt),
+        tags=tags_of(run, attempt),
         files={f"evaluation/{OUT_OF_FOLD}": out_of_fold},
     )
-    return run.record("candidate", _record(run, candidate, attempt, registered, digest_of_bytes(out_of_fold)), key)
+    return run.record("candidate", record_of(run, candidate, attempt, registered, digest_of_bytes(out_of_fold)), key)
 
 
 def _decided_at(recipe: Recipe) -> dict[str, float]:
@@ -145,7 +150,8 @@ def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
     )
 
 
-def _tags(run: Run, attempt: int) -> dict[str, str]:
+def tags_of(run: Run, attempt: int) -> dict[str, str]:
+    """Return what MLflow is told of a candidate's run and version."""
     return {
         "governance.run": run.run_id,
         "governance.version": run.version,
@@ -160,9 +166,10 @@ def _tags(run: Run, attempt: int) -> dict[str, str]:
     }
 
 
-def _record(
+def record_of(
     run: Run, candidate: Candidate, attempt: int, registered: tracking.Registered, out_of_fold: str
 ) -> dict[str, Any]:
+    """Return what the ledger says of a candidate."""
     recipe, evaluation = candidate.recipe, run.spec.training.evaluation
     features = [name for name in run.spec.features if name not in recipe.dropped]
     if not features:
