@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from governance.errors import GovernanceError, InputError
+from governance.errors import GovernanceError, InputError, no_room
 
 if TYPE_CHECKING:
     from governance.commands.answer import Answer
@@ -363,6 +363,21 @@ def permit(model: Model, version: Version = None, as_json: AsJson = False) -> in
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Which rules give way, until when, why, and on whose word.")
+def waivers(model: Model, as_json: AsJson = False) -> int:
+    """Say which signed waivers a model has: rule, reason, last day, who signed. People sign on the page in Airflow.
+
+    Example: governance waivers loan
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import records
+
+        return records.waivers(settings, model)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="What serves, or served then, and on whose word.")
 def live(
     model: Model,
@@ -473,7 +488,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        return _failed(_unexpected(error), FAILED, error, given)
+        return _failed(str(no_room(error) or _unexpected(error)), FAILED, error, given)
 
 
 def _answer(ask: "Callable[[Settings], Answer]", as_json: bool) -> int:

@@ -14,6 +14,8 @@ The class decides the exit code of the command line: bad input and unreachable s
     └── UndecidedError        waiting for people, or not enough data
 """
 
+import errno
+
 
 class GovernanceError(Exception):
     """Base of everything this package raises on purpose."""
@@ -51,3 +53,18 @@ class UndecidedError(GovernanceError):
     """Nobody has decided yet, or there is not enough data to decide."""
 
     exit_code = 3
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where a disk, or what may be used of it, is full."""
+
+
+def no_room(error: BaseException) -> UnavailableError | None:
+    """Return what to tell of a full disk; ``None`` of any other error."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    return UnavailableError(
+        f"Expected room to write{where}, found a full disk ({error.strerror}). Nothing was recorded: make room (the "
+        f"state folder, snapshots, temporary files: GOVERNANCE_STATE, GOVERNANCE_SNAPSHOTS, TMPDIR) and try again."
+    )

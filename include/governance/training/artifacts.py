@@ -14,7 +14,9 @@ never that they may serve: that is what the permit says.
 """
 
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from governance import canonical
 from governance.catalog import ModelSpec, Target, TaskName, Value
-from governance.errors import InputError, TamperedError
+from governance.errors import InputError, TamperedError, no_room
 from governance.training import formats
 from governance.training.tasks import Array, BinaryClassification, Task, make_task
 
@@ -261,12 +263,25 @@ def write_artifact(
         "signature": signer.sign(manifest.to_dict(), PURPOSE),
     }
     bodies |= {MANIFEST: canonical.to_bytes(manifest.to_dict()), SIGNATURE: canonical.to_bytes(signed)}
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+    if folder.exists() and any(folder.iterdir()):
         raise InputError(f"Expected an empty folder for the model at {folder}, found files. Name another one.")
-    for path, body in bodies.items():
-        (folder / path).write_bytes(body)
+    _write_whole(folder, bodies)
     return manifest
+
+
+def _write_whole(folder: Path, bodies: Mapping[str, bytes]) -> None:
+    """Write all files or none: what is there is complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for path, body in bodies.items():
+            (part / path).write_bytes(body)
+        part.chmod(0o755)
+        part.replace(folder)
+    except OSError as error:
+        raise no_room(error) or error from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def verify_artifact(folder: Path, public_keys: "PublicKeys", expected_digest: str | None = None) -> Manifest:

@@ -43,7 +43,7 @@ class StepOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the step; the summary becomes the task's XCom, for people only."""
-        from governance.errors import GovernanceError, UnavailableError
+        from governance.errors import GovernanceError, UnavailableError, no_room
         from governance.pipeline import step
 
         try:
@@ -53,6 +53,8 @@ class StepOperator(BaseOperator):
             notify.tell(run, done.messages)
         except UnavailableError:
             raise  # retried: the service may be back
+        except OSError as error:
+            raise no_room(error) or error from error  # retried: somebody may have made room
         except GovernanceError as error:
             self.log.error("%s", error)
             raise AirflowFailException(str(error)) from None
