@@ -314,7 +314,7 @@ def register(
 
     Exits with 0 once the run is started; with 3 where Airflow cannot be asked from here: then it says how to start it.
 
-    Example: governance register --model-uri models:/credit/3 --model loan --reason "Challenger of the risk team"
+    Example: governance register --model-uri models:/credit/3 --model loan --reason Recalibrated
     """
 
     def ask(settings: "Settings") -> "Answer":

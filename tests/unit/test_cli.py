@@ -17,7 +17,8 @@ from governance import cli
 from governance.settings import ROOT
 
 COMMANDS = [
-    ("models",), ("check",), ("try",), ("fairness",), ("evidence",), ("permit",), ("live",), ("serve",),
+    ("models",), ("check",), ("try",), ("fairness",), ("validate",), ("register",),
+    ("evidence",), ("permit",), ("live",), ("serve",),
     ("ledger", "verify"), ("ledger", "show"), ("ledger", "export"),
 ]  # fmt: skip
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "shap", "great_expectations", "scipy", "psycopg", "rich", "pydantic"}
