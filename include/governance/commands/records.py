@@ -1,15 +1,17 @@
 """The commands that ask the ledger about a model: ``evidence``, ``permit`` and ``live``."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from governance.catalog import People, model_folders, people_of
+from governance.catalog import People, find_spec, model_folders, names_of, people_of
 from governance.check.wording import did_you_mean
 from governance.commands import verdicts
 from governance.commands.answer import NO, YES, Answer, line, table
 from governance.errors import InputError, NotPermittedError, RefusedError, TamperedError
+from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
 from governance.records import Verdict
+from governance.reports import words
 from governance.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,8 +68,18 @@ def evidence(settings: Settings, model: str, version: str | None, attempt: int |
         "evidence": document,
         "decisions": signed,
         "permit": permit.data["permit"] if permit else None,
+        "findings": _findings(settings, ledger, model),
     }
     return Answer(answer, lambda out: _show_evidence(out, answer, people))
+
+
+def _findings(settings: Settings, ledger: Ledger, model: str) -> list[Json]:
+    """Return what versions of a model were approved with, and whether it was mended."""
+    from governance.review import findings
+
+    now = datetime.now(UTC)
+    known = findings.of_model(ledger, model, PublicKeys.from_folder(settings.public_keys))
+    return [{**one.to_dict(), "overdue": one.is_overdue(now)} for one in known]
 
 
 def _over(entry: Entry, digest: str) -> bool:
@@ -104,9 +116,13 @@ def _show_evidence(out: "Console", answer: Json, people: People) -> None:
     }
     _show_facts(out, facts)
     out.print()
-    verdicts.show(out, Verdict.from_dict(document["verdict"]))
+    verdicts.show(out, Verdict.from_dict(document["verdict"]), names_of(people))
     out.print()
     _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
+    for finding in answer["findings"]:
+        state = "closed" if finding["closed_by"] else "overdue" if finding["overdue"] else "open"
+        said = words.finding(finding["text"], finding["owner"], finding["due"], names_of(people))
+        line(out, f"Finding {finding['id']} of {finding['version']}, {state}: {said}")
 
 
 def _show_facts(out: "Console", facts: Json) -> None:
@@ -173,6 +189,42 @@ def _show_permit(out: "Console", answer: Json, people: People) -> None:
     }
     _show_facts(out, facts)
     _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
+
+
+# --- waivers -------------------------------------------------------------------------------------------------------
+
+
+def waivers(settings: Settings, model: str) -> Answer:
+    """Answer which rules give way for a model, until when, why, and on whose word."""
+    from governance.policy import load_policy
+    from governance.review.waiver_desk import involved_of, views
+
+    ledger, people = open_ledger(settings), people_of(settings)
+    expect_known(settings, ledger, model)
+    spec = find_spec(settings, model)
+    policy, keys = load_policy(spec.folder, settings.policies), PublicKeys.from_folder(settings.public_keys)
+    found = [one.to_dict() for one in views(ledger, keys, policy, people, involved_of(spec, people))]
+    for one in found:
+        del one["may_sign"], one["why_not"]  # nobody is logged in here
+    return Answer({"model": model, "waivers": found}, lambda out: _show_waivers(out, model, found))
+
+
+def _show_waivers(out: "Console", model: str, found: list[Json]) -> None:
+    if not found:
+        out.print(f"No waiver was ever proposed for {model}.")
+        return
+    rows = table("state", "rule", "until", "signed", "waiver")
+    for one in found:
+        signed = ", ".join(f"{each['person_name']} ({each['role']})" for each in one["signed"])
+        missing = ", ".join(one["missing"])
+        by = words.slice_words(one["slice"] or {})
+        who = f"{signed or 'nobody'}; missing: {missing}" if missing else signed or "nobody"
+        rows.add_row(
+            one["status"], f"{one['title']}, {by}" if by else one["title"], one["until"], who, one["digest"][:12]
+        )
+    out.print(rows)
+    for one in found:
+        line(out, f"{one['digest'][:12]}: {one['reason']}" + (f" Void: {one['fault']}." if one["fault"] else ""))
 
 
 # --- live ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A verdict in a terminal: the rules worst first, in 80 columns, readable without colour."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from governance.commands.answer import NO, UNDECIDED, YES, table
@@ -17,20 +18,41 @@ def exit_code(verdict: Verdict) -> int:
     return {Outcome.BLOCK: NO, Outcome.NOT_ENOUGH_DATA: UNDECIDED}.get(verdict.outcome, YES)
 
 
-def show(out: "Console", verdict: Verdict) -> None:
-    """Print every rule with number, interval and limit, then the groups that are too small, then the result."""
-    small = [rule for rule in verdict.rules if not rule.stops and rule.outcome is Outcome.NOT_ENOUGH_DATA]
+def show(out: "Console", verdict: Verdict, names: Mapping[str, str] | None = None) -> None:
+    """Print every rule with number, interval and limit, then groups that are too small, then waivers and the result.
+
+    Args:
+        out: Where to print.
+        verdict: The verdict.
+        names: Pseudonymous id → name, for who signed a waiver.
+    """
+    few = verdict.with_outcome(Outcome.NOT_ENOUGH_DATA)
+    small = [rule for rule in few if not rule.stops and rule.waiver is None]
     rules = table("verdict", "rule", "number", "interval", "limit", numbers=("number",))
     for rule in verdict.rules:
-        if rule not in small:
-            rules.add_row(*_row(rule), style=STYLES.get(rule.outcome))
+        if rule not in small and rule.outcome is not Outcome.NOT_APPLICABLE:
+            rules.add_row(*_row(rule), style=STYLES[Outcome.WARN] if rule.waiver else STYLES.get(rule.outcome))
     out.print(rules)
     if small:
         named = [f"{words.slice_words(rule.slice, rule.measure)} ({rule.n})" for rule in small]
         out.print(f"\nNot enough data, reported only: {words.listed(named)}.")
+    for reason, titles in _not_applicable(verdict).items():
+        out.print(f"\n{reason[:1].upper()}{reason[1:].rstrip('.')}. So nothing is said of {words.listed(titles)}.")
+    for rule in verdict.waived():
+        if rule.waiver:
+            out.print(f"\n{rule.title}: {words.waived(rule.waiver, names or {})}")
     out.print()
     out.print(words.headline(verdict), style=STYLES.get(verdict.outcome, "bold green"))
     out.print(words.counts(verdict))
+
+
+def _not_applicable(verdict: Verdict) -> dict[str, list[str]]:
+    """Return the rules that the tier lets be silent, by why."""
+    by_reason: dict[str, list[str]] = {}
+    for rule in verdict.with_outcome(Outcome.NOT_APPLICABLE):
+        titles = by_reason.setdefault(rule.reason, [])
+        titles += [words.inside(rule.title)] if words.inside(rule.title) not in titles else []
+    return by_reason
 
 
 def _row(rule: RuleResult) -> tuple[str, str, str, str, str]:
@@ -38,9 +60,9 @@ def _row(rule: RuleResult) -> tuple[str, str, str, str, str]:
     by = words.slice_words(rule.slice)
     limit = warn if rule.outcome is Outcome.WARN and warn else hard or warn
     return (
-        str(rule.outcome),
+        "waived" if rule.waiver else str(rule.outcome),
         f"{rule.title}, {by}" if by else rule.title,
-        words.number(rule.measure, rule.value),
+        words.number(rule.measure, None if rule.measure.startswith("rule.") else rule.value),
         words.interval(rule.measure, rule.low, rule.high),
-        limit,
+        limit if not rule.measure.startswith("rule.") else rule.reason,
     )

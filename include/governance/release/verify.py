@@ -24,7 +24,8 @@ from governance.release import bundle, changes
 from governance.release.bundle import PermitFiles
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER
-from governance.review import entries
+from governance.review import entries, findings, waivers
+from governance.review.permit import Permit
 from governance.settings import Settings
 from governance.training.tracking import EVIDENCE_FILE
 
@@ -92,7 +93,9 @@ def candidate_to_release(settings: Settings, ledger: Ledger, model: str, digest:
     spec = find_spec(settings, model)
     changes.expect_unchanged(settings, spec, evidence.data["evidence"])
     files = bundle.assemble(settings, ledger, spec, digest)
-    bundle.verify(files, PublicKeys.from_folder(settings.public_keys), settings.environment, now)
+    keys = PublicKeys.from_folder(settings.public_keys)
+    permitted = bundle.verify(files, keys, settings.environment, now)
+    _expect_nothing_since(ledger, permitted, keys, now)
     return Candidate(evidence, permit, files)
 
 
@@ -170,6 +173,22 @@ def _expect_no_reject(ledger: Ledger, evidence: Entry, permit: Entry) -> None:
         raise NotPermittedError(
             f"Expected a permit before {ends:%d %b %Y %H:%M} UTC, when the request for signatures ended, found entry "
             f"{permit.seq} of {permit.at:%d %b %Y %H:%M}. Run govern_{evidence.subject} again."
+        )
+
+
+def _expect_nothing_since(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: datetime) -> None:
+    """Ask the ledger what happened after the evidence was written: a waiver rejected, a finding overdue."""
+    document, model = permitted.evidence, permitted.model
+    ended = waivers.ended_since(ledger, document, permitted.policy, permitted.people, keys, now)
+    if ended:
+        raise NotPermittedError(f"Expected every waiver that this verdict rests on in force, but {ended}.")
+    if permitted.policy.overdue_findings != "block":
+        return
+    late = findings.overdue(findings.of_model(ledger, model, keys), now)
+    if late:
+        raise NotPermittedError(
+            f"Expected no overdue finding of {model}, found {late[0].id}, due {late[0].due}: {late[0].text} Close it, "
+            f"then run govern_{model} again."
         )
 
 

@@ -146,7 +146,7 @@ def _context(
 ) -> dict[str, Any]:
     reading, earlier = Reading(evidence), Reading(before) if before else None
     spec = evidence["spec"]
-    shown, folded = tables.rules(reading)
+    shown, folded = tables.rules(reading, names)
     attribute = (earlier or reading).compared_attribute
     digest = canonical.digest(dict(evidence))
     return {
@@ -174,6 +174,7 @@ def _context(
         "rules": [*shown, *folded],
         "policy": evidence["policy"],
         "signatures": [_signed(one, names) for one in signatures],
+        "findings": _findings(evidence, signatures, names),
         "valid": _valid(permit),
         "exactly": _exactly(evidence, digest),
     }
@@ -263,6 +264,13 @@ def _price(reading: Reading, attribute: str | None) -> str:
     approved = reading.value(UNFAVOURABLE_SELECTED)
     price = f" {words.share(approved, 0)} of denied applicants would now be approved." if approved is not None else ""
     return f"{said} Chosen: {chosen.label}, for {', '.join(parts)}.{price}"
+
+
+def _findings(evidence: Json, signatures: Sequence[Json], names: Mapping[str, str]) -> list[str]:
+    """Return what this version was approved with, then what is open from versions before."""
+    own = [one for decision in signatures for one in decision.get("findings") or ()]
+    before = [{**one, "text": f"{one['version']}: {one['text']}"} for one in evidence.get("findings") or ()]
+    return [words.finding(one["text"], one["owner"], one["due"], names) for one in (*own, *before)]
 
 
 def _signed(decision: Json, names: Mapping[str, str]) -> Signed:

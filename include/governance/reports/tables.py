@@ -34,7 +34,7 @@ class RuleRow:
     """One row of the rules table.
 
     Attributes:
-        outcome: The verdict's word; also the name of its icon's style.
+        outcome: The verdict's word, or ``waived``; also the name of its icon's style.
         title: The rule.
         of: Which part of the data, in words.
         n: Rows it rests on.
@@ -44,6 +44,7 @@ class RuleRow:
         limit: What is allowed.
         warn: When it warns.
         note: Stands in place of numbers, bar and limit where there is no number: why.
+        waiver: Until when, by whom and why it gives way, where a waiver lets it.
     """
 
     outcome: str
@@ -56,14 +57,20 @@ class RuleRow:
     limit: str
     warn: str
     note: str = ""
+    waiver: str = ""
 
 
-def rules(reading: Reading) -> tuple[list[RuleRow], list[RuleRow]]:
-    """Return the rules worst first: those to show, and those that pass with the most room, to fold away."""
+def rules(reading: Reading, names: Mapping[str, str] | None = None) -> tuple[list[RuleRow], list[RuleRow]]:
+    """Return the rules worst first: those to show, and those that pass with the most room, to fold away.
+
+    Args:
+        reading: The evidence.
+        names: Pseudonymous id → name, for who signed a waiver; ids are shown where it has none.
+    """
     results = [rule for rule in reading.verdict.rules if not is_small_group(rule)]
     scales = charts.scales(results)
     ranked = sorted(results, key=lambda rule: (*_rank(rule, reading), charts.room(rule, scales[rule.measure])))
-    rows = [_row(reading, rule, scales[rule.measure]) for rule in ranked]
+    rows = [_row(reading, rule, scales[rule.measure], names or {}) for rule in ranked]
     small = [rule for rule in reading.verdict.rules if is_small_group(rule)]
     first_calm = next((index for index, rule in enumerate(ranked) if _severity(rule) >= (1, 3)), len(rows))
     if small:
@@ -83,21 +90,23 @@ def _severity(rule: RuleResult) -> tuple[int, int]:
     return int(not rule.stops), _ORDER.index(rule.outcome)
 
 
-def _row(reading: Reading, rule: RuleResult, scale: Scale) -> RuleRow:
+def _row(reading: Reading, rule: RuleResult, scale: Scale, names: Mapping[str, str]) -> RuleRow:
     measured = reading.find(rule.measure, rule.slice)
     limit, warn = words.limit(rule)
-    silent = rule.value is None
+    family = rule.measure.partition(".")[0]
+    silent = rule.value is None or family == "rule"
     return RuleRow(
-        outcome=str(rule.outcome),
+        outcome="waived" if rule.waiver else str(rule.outcome),
         title=rule.title,
         of=_of(reading, rule),
-        n=words.count(rule.n) if rule.measure.partition(".")[0] != "provenance" else words.MISSING,
+        n=words.count(rule.n) if family not in ("provenance", "rule") else words.MISSING,
         estimate=words.number(rule.measure, rule.value),
         interval=words.interval(rule.measure, rule.low, rule.high, measured.method if measured else None),
         bar="" if silent else charts.range_bar(rule, scale),
         limit=limit,
         warn=warn,
         note=_silence(rule, limit or warn) if silent else "",
+        waiver=words.waived(rule.waiver, names) if rule.waiver else "",
     )
 
 
@@ -111,7 +120,9 @@ def _of(reading: Reading, rule: RuleResult) -> str:
 
 
 def _silence(rule: RuleResult, limit: str) -> str:
-    return f"{rule.reason.rstrip('.')}. Demanded: {limit}." if limit else rule.reason
+    if not limit or rule.outcome is Outcome.NOT_APPLICABLE:
+        return rule.reason
+    return f"{rule.reason.rstrip('.')}. Demanded: {limit}."
 
 
 def _base_rate(reading: Reading) -> str:

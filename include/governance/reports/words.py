@@ -5,7 +5,7 @@ The rules of wording are those of the design: result first, then counts, then wh
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from governance.records import Outcome, RuleResult, Verdict
 from governance.reports.reading import ACCURACY, PARITY, UNFAVOURABLE_SELECTED, Json, Reading
@@ -157,6 +157,12 @@ def moment(at: datetime, now: datetime | None = None) -> str:
     return f"{at.day} {at:%b}{year} {at:%H:%M}"
 
 
+def day(text: str) -> str:
+    """Return ``31 Jan 2027`` from its ISO form."""
+    at = date.fromisoformat(text)
+    return f"{at.day} {at:%b %Y}"
+
+
 def remaining(until: datetime, now: datetime) -> str:
     """Return ``in 6 d 21 h``; what is over says so."""
     return f"in {_span(until - now)}" if until > now else "over"
@@ -187,8 +193,12 @@ def headline(verdict: Verdict) -> str:
         more = [f"{len(failing) - 2} more"] if len(failing) > 2 else []
         word = "Blocked" if verdict.outcome is Outcome.BLOCK else "Not enough data"
         return f"{word}: {listed([*shown, *more])}."
-    warnings = len(verdict.with_outcome(Outcome.WARN))
-    return f"Passes, with {plural(warnings, 'warning')}." if warnings else "Passes."
+    warnings, waived = len(verdict.with_outcome(Outcome.WARN)), len(verdict.waived())
+    if verdict.outcome is Outcome.BLOCK:
+        return "Blocked: no rule was judged."
+    parts = [plural(waived, "rule waived", "rules waived")] if waived else []
+    parts += [plural(warnings, "warning")] if warnings else []
+    return f"Passes, with {listed(parts)}." if parts else "Passes."
 
 
 def _against(rule: RuleResult) -> str:
@@ -218,17 +228,32 @@ def broken_side(rule: RuleResult) -> str | None:
 
 def counts(verdict: Verdict) -> str:
     """Return how many rules say what: ``No rule blocks; 10 of 15 pass``, and so on."""
-    by = {outcome: len(verdict.with_outcome(outcome)) for outcome in Outcome}
+    waived = verdict.waived()
+    by = {outcome: sum(rule not in waived for rule in verdict.with_outcome(outcome)) for outcome in Outcome}
     blocking = by[Outcome.BLOCK]
     start = "No rule blocks" if not blocking else plural(blocking, "rule blocks", "rules block")
     parts = [f"{by[Outcome.PASS]} of {len(verdict.rules)} pass"]
     if blocking and by[Outcome.WARN]:
         parts.append(plural(by[Outcome.WARN], "warns", "warn"))
+    if waived:
+        parts.append(plural(len(waived), "is waived", "are waived"))
     if few := by[Outcome.NOT_ENOUGH_DATA]:
         parts.append(plural(few, "has not enough data", "have not enough data"))
     if other := by[Outcome.NOT_APPLICABLE]:
         parts.append(plural(other, "does not apply", "do not apply"))
     return f"{start}; {', '.join(parts)}."
+
+
+def waived(waiver: Mapping[str, Json], names: Mapping[str, str]) -> str:
+    """Return until when a rule gives way, who signed that, and why."""
+    by = [names.get(one["person"], one["person"]) for one in waiver["by"]]
+    reason = str(waiver["reason"]).rstrip(".")
+    return f"Waived until {day(waiver['until'])} by {listed(by)}: {reason}."
+
+
+def finding(text: str, owner: str, due: str, names: Mapping[str, str]) -> str:
+    """Return what is to be mended, by whom and until when."""
+    return f"{text.rstrip('.')}. {names.get(owner, owner)} mends it until {day(due)}."
 
 
 def signed(done: int, needed: int, missing: Sequence[str]) -> str:

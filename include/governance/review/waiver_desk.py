@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from governance.catalog import People, Person, find_spec
+from governance.catalog import ModelSpec, People, Person, find_spec
 from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Ledger
@@ -149,6 +149,11 @@ def _why_not(
     if not set(person.roles) & set(policy.approvals.roles):
         return "You hold no role that signs here. Who holds which is written in people.yaml."
     return ""
+
+
+def involved_of(spec: ModelSpec, people: People) -> Involved:
+    """Return who may not sign for a model by its spec alone; authors are told by the history when people sign."""
+    return Involved(frozenset(map(people.identity, spec.developers)), frozenset())
 
 
 class WaiverDesk:
@@ -356,8 +361,7 @@ class WaiverDesk:
         raise InputError(f"Say in which role you answer: {', '.join(demanded)}.")
 
     def _involved(self, model: str, people: People) -> Involved:
-        spec = find_spec(self.desk.settings, model)
-        return Involved(frozenset(map(people.identity, spec.developers)), frozenset())
+        return involved_of(find_spec(self.desk.settings, model), people)
 
     def _task(self, model: str) -> Any:
         return find_spec(self.desk.settings, model).task

@@ -4,7 +4,7 @@ The page uses it, and any other system can: with a Bearer token of Airflow (``PO
 desk's; this file only speaks HTTP. What goes wrong comes back as ``{error, message, who_can}``.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -12,18 +12,29 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
-from governance_airflow.web import services, standing
+from governance_airflow.web import services, standing, waivers_api
+from governance_airflow.web.problems import PROBLEMS, REFUSED
 from governance_airflow.web.security import LOGGED_IN, MEANT, Login, Signer
 
 Status = Literal["approved", "pending", "blocked", "denied", "expired"]
 
 
-class Problem(BaseModel):
-    """What went wrong, for machines, for people, and who can instead."""
+class FindingIn(BaseModel):
+    """What is to be mended, by whom and until when."""
 
-    error: str = Field(examples=["may_not_sign"])
-    message: str
-    who_can: list[str] = []
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(max_length=1000)
+    owner: str = Field(max_length=200, description="A login of people.yaml.")
+    due: str = Field(max_length=20, examples=["2027-01-31"])
+
+
+class ConditionOut(BaseModel):
+    """A finding as the decision holds it."""
+
+    text: str
+    owner: str = Field(description="Pseudonymous id.")
+    due: date
 
 
 class DecisionOut(BaseModel):
@@ -35,6 +46,7 @@ class DecisionOut(BaseModel):
     at: datetime
     verified: bool
     comment: str | None
+    findings: list[ConditionOut] = []
 
 
 class RoleOut(BaseModel):
@@ -92,18 +104,8 @@ class DecisionIn(BaseModel):
     role: str | None = Field(default=None, description="Needed only by who holds several open roles.")
     confirmed: list[str] = Field(default=[], max_length=100, description="Points of the checklist, word for word.")
     comment: str = Field(default="", max_length=4000, description="Required to reject.")
+    findings: list[FindingIn] = Field(default=[], max_length=20, description="To approve on condition.")
 
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    401: {"model": Problem, "description": "Nobody is logged in."},
-    403: {"model": Problem, "description": "This person may not."},
-    404: {"model": Problem, "description": "There is no such request."},
-    503: {"model": Problem, "description": "A service does not answer; nothing was recorded."},
-}
-REFUSED: dict[int | str, dict[str, Any]] = {
-    409: {"model": Problem, "description": "The evidence is another than the one read, or is decided already."},
-    422: {"model": Problem, "description": "A point is not confirmed, a comment is missing, or the body is wrong."},
-}
 
 router = APIRouter(prefix="/api", dependencies=LOGGED_IN, responses=PROBLEMS, tags=["requests"])
 
@@ -165,7 +167,7 @@ def openapi(request: Request) -> dict[str, Any]:
         version="1",
         summary="Read and decide what waits to be signed.",
         description=__doc__,
-        routes=router.routes,
+        routes=[*router.routes, *waivers_api.router.routes],
         servers=[{"url": request.scope.get("root_path") or "/"}],
     )
     return document
@@ -184,6 +186,7 @@ def _decide(request: Request, login: str, model: str, version: str, body: Decisi
         confirmed=body.confirmed,
         comment=body.comment,
         role=body.role,
+        conditions=[one.model_dump() for one in body.findings],
         run_actors=with_desk.actors(model, run_id),
     )
     return _out(decided)
@@ -217,6 +220,7 @@ def _role_out(role: desk.RoleState) -> RoleOut:
             at=one.at,
             verified=one.verified,
             comment=one.comment,
+            findings=[ConditionOut(text=each.text, owner=each.owner, due=each.due) for each in one.findings],
         )
         for one in role.decisions
     ]

@@ -18,7 +18,8 @@ from starlette.exceptions import HTTPException
 from governance import errors
 from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
-from governance_airflow.web import api, pages, security, services
+from governance_airflow.web import api, pages, security, services, waivers_api
+from governance_airflow.web.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app = FastAPI(title="Governance", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = with_services or services.production()
     app.include_router(api.router)
+    app.include_router(waivers_api.router)
     app.include_router(pages.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):
@@ -53,7 +55,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     status, code, message = _explained(request, error)
     log.log(logging.WARNING if status >= 500 else logging.INFO, "%s: %s", code, error)
     if request.url.path.startswith(f"{pages.root_of(request)}/api/"):
-        problem = api.Problem(error=code, message=message, who_can=_who_can(request, code))
+        problem = Problem(error=code, message=message, who_can=_who_can(request, code))
         return JSONResponse(problem.model_dump(), status)
     return _notice_page(request, status, code, message)
 
@@ -116,7 +118,7 @@ def _is_post(request: Request) -> bool:
 
 def _who_can(request: Request, code: str) -> list[str]:
     """Return who may sign instead, where the answer was that this person may not."""
-    if code != "may_not_sign":
+    if code != "may_not_sign" or "version" not in request.path_params:
         return []
     try:
         found = services.of(request).open_desk().request(*_asked_for(request))

@@ -4,7 +4,7 @@ Every text comes from the evidence, the ledger or the reviewed files and is esca
 their own. The address holds the whole state (model, version, attempt), so that a page can be shared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,8 @@ from governance import canonical, reports
 from governance.errors import InputError
 from governance.review.desk import Request as Candidate
 from governance.review.desk import ReviewDesk
-from governance_airflow.web import inbox_page, review_page, services
+from governance.review.waiver_desk import WaiverDesk
+from governance_airflow.web import inbox_page, review_page, services, waivers_page
 from governance_airflow.web.security import LOGGED_IN, Login
 
 HERE = Path(__file__).parent
@@ -51,8 +52,10 @@ def inbox(request: Request, login: Login) -> HTMLResponse:
         one.digest: desk.standing(one, login, with_desk.actors(one.model, one.run_id))
         for one in [*found.waits_for_you, *found.waits_for_others]
     }
+    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
     context = inbox_page.context(found, standings, root_of(request), datetime.now(UTC))
-    return render(request, "inbox.html", tab="inbox", **who(found), **context)
+    context["mine"] = [*context["mine"], *waiting]
+    return render(request, "inbox.html", tab="inbox", **who(found, waiting), **context)
 
 
 @router.get("/review/{model}/{version}")
@@ -67,8 +70,10 @@ def review(
     mine = desk.standing(shown, login, with_desk.actors(model, shown.run_id))
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
     places = review_page.Places(root_of(request), airflow_of(request), with_desk.settings.mlflow_url)
-    context = review_page.context(shown, newest, mine, places, datetime.now(UTC), _searched_after(desk, shown))
-    return render(request, "review.html", tab="inbox", **who(found), **context)
+    searched = _searched_after(desk, shown)
+    context = review_page.context(shown, newest, mine, places, datetime.now(UTC), searched, desk.people())
+    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
+    return render(request, "review.html", tab="inbox", **who(found, waiting), **context)
 
 
 def _searched_after(desk: ReviewDesk, shown: Candidate) -> Mapping[str, Any] | None:
@@ -78,6 +83,22 @@ def _searched_after(desk: ReviewDesk, shown: Candidate) -> Mapping[str, Any] | N
     entries = desk.ledger.backwards("alternatives", shown.model)
     mine = (entry.data for entry in entries if entry.data.get("run_id") == shown.run_id)
     return next((data for data in mine if data.get("attempt") == shown.attempt), None)
+
+
+@router.get("/waivers/{model}")
+def exceptions(
+    request: Request,
+    login: Login,
+    model: str,
+    rule: Annotated[str | None, Query(max_length=100, description="What the form begins with.")] = None,
+) -> HTMLResponse:
+    """Show the waivers and findings of a model, and let people propose, sign and close."""
+    with_desk = services.of(request)
+    desk = with_desk.open_desk()
+    context = waivers_page.context(WaiverDesk(desk), model, login, root_of(request), rule)
+    found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
+    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
+    return render(request, "waivers.html", tab="inbox", **who(found, waiting), **context)
 
 
 @router.get("/static/{name}")
@@ -109,9 +130,10 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
     return HTMLResponse(body, status, headers={"Cache-Control": "no-store"})
 
 
-def who(inbox: Any) -> dict[str, Any]:
-    """Return the reader's name and roles, and how much waits for them."""
-    return {"who": " · ".join([inbox.person_name, *inbox.roles]), "waiting": len(inbox.waits_for_you)}
+def who(inbox: Any, waivers: Sequence[Any]) -> dict[str, Any]:
+    """Return the reader's name and roles, and how much waits for them: releases and waivers."""
+    waiting = len(inbox.waits_for_you) + len(waivers)
+    return {"who": " · ".join([inbox.person_name, *inbox.roles]), "waiting": waiting}
 
 
 def root_of(request: Request) -> str:

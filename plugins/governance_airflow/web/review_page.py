@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from governance.catalog import People
 from governance.records import Outcome
 from governance.reports import alternatives, charts, tables, words
 from governance.reports.reading import SELECTION, Reading
@@ -37,7 +38,13 @@ class Places:
 
 
 def context(
-    request: Request, newest: Request, mine: Standing, places: Places, now: datetime, searched: Mapping[str, Any] | None
+    request: Request,
+    newest: Request,
+    mine: Standing,
+    places: Places,
+    now: datetime,
+    searched: Mapping[str, Any] | None,
+    people: People,
 ) -> dict[str, Any]:
     """Return what the template needs.
 
@@ -48,6 +55,7 @@ def context(
         places: Where links lead.
         now: The time.
         searched: The search that followed a blocked attempt, as the ledger has it; its own evidence cannot hold it.
+        people: Who may own a finding.
     """
     reading = Reading(request.evidence)
     before = Reading(request.blocked.evidence) if request.blocked else None
@@ -70,9 +78,23 @@ def context(
         "evidence_digest": request.digest,
         "token": standing.token(request) if request.digest == newest.digest else "",
         "checklist": request.checklist,
+        "owners": [(person.login, person.name) for person in people.everyone],
+        "first_due": (now.date() + timedelta(days=1)).isoformat(),
+        "exceptions": _exceptions(request, places),
         "signatures_list": standing.signatures(request, mine),
         "decision": standing.decision(request, newest, mine, links, now),
     }
+
+
+def _exceptions(request: Request, places: Places) -> list[tuple[str, str]]:
+    """Return where a rule that stops this candidate can be excused, rule by rule; then where all exceptions stand."""
+    home = f"{places.root}/waivers/{quote(request.model)}"
+    failing = {rule.rule: rule for rule in Reading(request.evidence).verdict.failing() if rule.value is not None}
+    links = [
+        (f"Propose a waiver of {words.inside(one.title)}", f"{home}?rule={quote(name)}")
+        for name, one in failing.items()
+    ]
+    return [*links, (f"Waivers and findings of {request.model}", home)]
 
 
 def _name(request: Request, identity: str) -> str:
@@ -131,7 +153,7 @@ def _signed_so_far(request: Request) -> str:
 
 def _rules(request: Request, reading: Reading) -> dict[str, Any]:
     policy = request.evidence["policy"]
-    rules, folded = tables.rules(reading)
+    rules, folded = tables.rules(reading, request.people)
     line = f"policy {request.model} {policy['version']} on tier {policy['tier']} {policy['tier_version']}"
     return {"rules": rules, "folded": folded, "policy_line": line}
 
@@ -210,8 +232,10 @@ def _about(request: Request) -> list[tuple[str, str]]:
         failed = f"{contract['failed']} failed" if contract["failed"] else "none failed"
         rows.append(("Data contract", f"{words.plural(contract['expectations'], 'expectation')}, {failed}"))
     rows.append(("Estimates", _estimates(document["training"])))
-    if document["waivers"]:
-        rows.append(("Waivers", words.plural(len(document["waivers"]), "waiver")))
+    open_ = document.get("findings") or []
+    if open_:
+        said = [words.finding(one["text"], one["owner"], one["due"], request.people) for one in open_]
+        rows.append(("Open findings", " ".join(said)))
     return [(term, text) for term, text in rows if text]
 
 

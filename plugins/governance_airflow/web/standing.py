@@ -68,6 +68,7 @@ class SignatureLine:
     signed: bool = False
     verified: bool = False
     comment: str | None = None
+    findings: Sequence[str] = ()
 
 
 def decision(request: Request, newest: Request, mine: Standing, links: Links, now: datetime) -> Decision:
@@ -215,6 +216,7 @@ def _role_lines(request: Request, role: RoleState, mine: Standing) -> list[Signa
             signed=one.answer == "approve",
             verified=one.verified,
             comment=one.comment,
+            findings=[words.finding(f.text, f.owner, f.due.isoformat(), request.people) for f in one.findings],
         )
         for one in role.decisions
     ]

@@ -148,7 +148,8 @@ function decideForm() {
     problem.replaceChildren();
     keep();
     const body = { evidence, role: $('role').value, comment: comment.value,
-      confirmed: boxes.filter(box => box.checked).map(box => box.value) };
+      confirmed: boxes.filter(box => box.checked).map(box => box.value),
+      findings: answer === 'approve' ? findingsGiven() : [] };
     try {
       const response = await fetch(`${api}/${answer}`, { method: 'POST', credentials: 'same-origin', body: JSON.stringify(body),
         headers: { 'Content-Type': 'application/json', 'Accept': 'application/json', 'X-Governance': 'page' } });
@@ -179,6 +180,56 @@ function decideForm() {
   ready();
 }
 
+// The forms of the exceptions page: their fields are the body, the button adds what it stands for.
+function exceptionForms() {
+  document.querySelectorAll('form[data-post]').forEach(form => {
+    const problem = form.querySelector('.problem');
+    form.addEventListener('submit', event => event.preventDefault());
+    form.querySelectorAll('[data-send]').forEach(trigger => trigger.addEventListener('click', async () => {
+      if (form.getAttribute('aria-busy') === 'true') return;
+      form.setAttribute('aria-busy', 'true');
+      problem.replaceChildren();
+      const body = Object.fromEntries(new URLSearchParams(trigger.dataset.send));
+      new FormData(form).forEach((value, name) => {
+        const [outer, inner] = name.split('.');
+        if (!inner) body[outer] = value;
+        else if (value) body[outer] = { [inner]: value };
+      });
+      try {
+        const response = await fetch(form.dataset.post, { method: 'POST', credentials: 'same-origin', body: JSON.stringify(body),
+          headers: { 'Content-Type': 'application/json', 'Accept': 'application/json', 'X-Governance': 'page' } });
+        const found = await response.json().catch(() => ({}));
+        if (response.ok) { location.reload(); return; }
+        const [tone, mark] = PROBLEMS[found.error] || ['block', 'block'];
+        problem.replaceChildren(...notice(tone, mark, found.message || `Not recorded: Airflow answered ${response.status}.`));
+      } catch {
+        problem.replaceChildren(...notice('block', 'block', 'Not recorded: Airflow does not answer. Look whether it is there before you send it again.'));
+      }
+      form.setAttribute('aria-busy', 'false');
+    }));
+  });
+}
+
+// A condition of the approval: text, owner and date. Empty ones are not sent.
+function findingRows() {
+  const add = $('add-finding'), first = $('findings')?.firstElementChild;
+  if (!add || !first) return;
+  add.addEventListener('click', () => {
+    const row = first.cloneNode(true);
+    row.querySelectorAll('textarea, input').forEach(field => { field.value = ''; });
+    $('findings').append(row);
+    row.querySelector('textarea').focus();
+  });
+}
+
+function findingsGiven() {
+  return [...document.querySelectorAll('#findings > *')].map(row => ({
+    text: row.querySelector('[name=text]').value.trim(),
+    owner: row.querySelector('[name=owner]').value,
+    due: row.querySelector('[name=due]').value,
+  })).filter(finding => finding.text);
+}
+
 // While a person reads, another may sign, or the evidence may change: ask now and then, and say so.
 function watch() {
   const card = $('decide');
@@ -205,5 +256,7 @@ document.addEventListener('click', openLinks);
 document.addEventListener('click', copyDigests);
 filterModels();
 decideForm();
+exceptionForms();
+findingRows();
 watch();
 if (matchMedia('(min-width: 1640px)').matches) document.querySelectorAll('details.wide-open').forEach(d => { d.open = true; });
