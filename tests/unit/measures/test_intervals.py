@@ -150,6 +150,14 @@ def test_two_models_that_rank_alike_have_a_change_of_0_that_is_not_certain():
     assert low < 0 < high
 
 
+def test_a_change_that_does_not_vary_lies_in_its_interval():
+    change, (low, high) = intervals.delong_change([0] * 30 + [1] * 50, np.arange(80), np.zeros(80))
+
+    assert change == 0.5
+    assert (low, high) == intervals.paired_gain(15, 0, 30)
+    assert low < 0.5 < high
+
+
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=50))
 def test_midranks_are_those_of_scipy(values):
     assert intervals.midranks(np.array(values)).tolist() == rankdata(values).tolist()

@@ -231,6 +231,16 @@ def test_the_calibration_error_is_the_mean_gap_of_ten_bins():
     )
 
 
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=1, max_size=60))
+def test_equal_scores_share_a_bin_which_ends_at_its_decile(cases):
+    labels, scores = columns(cases)
+    bins = np.searchsorted(np.quantile(scores / 8, np.linspace(0, 1, BINS + 1)[1:-1]), scores / 8)
+
+    found = by_name(labels, labels, scores / 8)["calibration_error"]
+
+    assert found.value == pytest.approx(np.abs(np.bincount(bins, scores / 8 - labels)).sum() / len(labels))
+
+
 def test_one_score_for_all_is_as_far_off_as_it_is_from_the_base_rate():
     assert by_name([1, 1, 1, 0], [1] * 4, [0.5] * 4)["calibration_error"].value == 0.25
 
