@@ -154,7 +154,7 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
             f"{name} is trained elsewhere: `governance validate --model-uri URI --model {name}` judges it."
         )
     tell(f"Reading {spec.data.source}")
-    frame = _read(spec)
+    frame = _read(spec, policy)
     tell("Checking the contract, and fitting")
     with ProcessPoolExecutor(1, get_context("spawn")) as beside, Bench(settings, spec, policy, frame, asked) as bench:
         checking = beside.submit(_run_contract, spec, frame)
@@ -180,14 +180,10 @@ def _right_folder(settings: Settings, name: str) -> ModelSpec:
     return find_spec(settings, name)
 
 
-def _read(spec: ModelSpec) -> "pd.DataFrame":
+def _read(spec: ModelSpec, policy: Policy) -> "pd.DataFrame":
     from governance.data.sources import read_source
 
-    frame = read_source(spec.data.source, spec.folder)
-    faults, _ = columns.against(spec, frame)
-    if faults:
-        raise FaultyFileError(faults)
-    return frame
+    return columns.accepted(spec, read_source(spec.data.source, spec.folder), policy.personal_data)
 
 
 def _run_contract(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":

@@ -77,7 +77,7 @@ def _suite(path: Path, document: Json) -> Iterator[Fault]:
     else:
         for number, one in enumerate(expectations, start=1):
             if not _is_expectation(one):
-                yield Fault(path, _line(path, number), f"Expectation {number} is not one.", suite)
+                yield Fault(path, line_of(path, number), f"Expectation {number} is not one.", suite)
 
 
 def _is_expectation(one: Json) -> bool:
@@ -86,7 +86,7 @@ def _is_expectation(one: Json) -> bool:
     return str(one.get("type")).startswith("expect_") and isinstance(one.get("kwargs", {}), dict)
 
 
-def _line(path: Path, number: int) -> int:
+def line_of(path: Path, number: int) -> int:
     """Return the line where an expectation most likely stands: that of the ``number``-th key ``type``."""
     lines = [
         line for line, text in enumerate(path.read_text().splitlines(), start=1) for _ in range(text.count('"type"'))

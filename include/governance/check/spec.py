@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from governance.catalog import ModelSpec, People, Protected
+from governance.check import data
 from governance.check.wording import did_you_mean
 from governance.yamlfile import Fault, Path_
 
@@ -12,6 +13,8 @@ TIMES = " × "
 
 def faults(spec: ModelSpec) -> Iterator[Fault]:
     """Yield what is wrong with a spec by itself."""
+    yield from _use(spec)
+    yield from _personal(spec)
     yield from _target(spec)
     yield from _features(spec)
     yield from _grants(spec)
@@ -31,6 +34,35 @@ def people(spec: ModelSpec, known: People) -> Iterator[Fault]:
         if known.by_login(login) is None:
             remedy = did_you_mean(login, logins, f"Add this login to {known.document.path.name}.")
             yield spec.document.fault(path, f"`{login}` is nobody in {known.document.path.name}.", remedy)
+
+
+def _use(spec: ModelSpec) -> Iterator[Fault]:
+    purposes = spec.data.purposes
+    if spec.use is None:
+        yield spec.document.fault(
+            ("data", "purposes"), "`use` is missing: what the model uses the data for.", _one_of(spec)
+        )
+    elif data.purpose_fault(spec):
+        found = f"The model uses the data for `{spec.use}`, which is none of their purposes."
+        yield spec.document.fault(("use",), found, did_you_mean(spec.use, purposes, _one_of(spec)))
+
+
+def _one_of(spec: ModelSpec) -> str:
+    return f"Write one of `data.purposes` ({', '.join(spec.data.purposes)}), or take other data."
+
+
+def _personal(spec: ModelSpec) -> Iterator[Fault]:
+    remedy = "Remove this line: personal data never reach a model."
+    for column, kind in spec.data.personal.items():
+        if column in spec.features:
+            found = f"Feature `{column}` is personal data ({kind.replace('_', ' ')})."
+            yield spec.document.fault(("features", column), found, remedy)
+        if column == spec.target.column or column in spec.protected_columns:
+            found = f"`{column}` is the target or protected, and would be masked as personal data."
+            yield spec.document.fault(("data", "personal", column), found, "Remove this line, or name another column.")
+        if column in spec.data.not_personal:
+            found = f"`{column}` is said to be personal data, and to be none."
+            yield spec.document.fault(("data", "not_personal", column), found, "Remove one of the lines.")
 
 
 def _target(spec: ModelSpec) -> Iterator[Fault]:

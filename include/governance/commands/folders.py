@@ -105,7 +105,8 @@ def check(settings: Settings, name: str | None, data: bool | None) -> Answer:
     Args:
         settings: Where the folders are.
         name: One model; all by default.
-        data: Whether to read the data source; by default where that is quick.
+        data: Whether to read the data source and run the contract on it; by default the source is read where that is
+            quick, and the contract, which takes seconds, is not run.
     """
     from governance.check import examine, stray_folders
 
@@ -113,7 +114,10 @@ def check(settings: Settings, name: str | None, data: bool | None) -> Answer:
     stray = [] if name else stray_folders(settings)
     if not names and not stray:
         raise InputError(f"Expected model folders in {settings.models}, found none.")
-    found = [examine(settings, one, data=_reads(settings, one) if data is None else data) for one in names]
+    found = [
+        examine(settings, one, data=_reads(settings, one) if data is None else data, contract=bool(data))
+        for one in names
+    ]
     right = not stray and not any(one.faults for one in found)
     document = {"ok": right, "models": [one.to_dict() for one in found], "not_governed": stray}
 
@@ -132,11 +136,13 @@ def check(settings: Settings, name: str | None, data: bool | None) -> Answer:
 
 def _reads(settings: Settings, name: str) -> bool:
     """Say whether the source is small enough to be read on the side: a package's table, or a file of some megabytes."""
+    from governance.data.sources import lines
+
     with suppress(GovernanceError):
         spec = find_spec(settings, name)
-        kind, _, rest = spec.data.source.rpartition(":")
-        if kind == "python":
-            return True
+        kind, rest = lines.parse(spec.data.source)
+        if kind not in lines.FILES or rest.startswith(lines.S3):
+            return kind == "python"
         file = spec.folder / rest
         return not file.is_file() or file.stat().st_size <= READABLE
     return False

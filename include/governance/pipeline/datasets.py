@@ -5,21 +5,83 @@ and tables follow OpenLineage's naming rules; what these rules do not know (a mo
 endpoint) lives in the namespace ``governance``.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from governance.catalog import ModelSpec
 from governance.data.snapshots import PROTECTED, Snapshot
+from governance.data.sources import lines
 from governance.records import Dataset
 
 NAMESPACE = "governance"
 
 
-def raw(source: str) -> Dataset:
-    """The data as they were read."""
-    scheme, _, name = source.partition(":")
-    if scheme == "python":
-        return Dataset("python", name.split("(")[0] + "/" + name.partition("(")[2].rstrip(")"))
-    return Dataset("file", name or scheme)
+def raw(source: str, folder: Path) -> list[Dataset]:
+    """The data as they were read; a query may read several tables.
+
+    Args:
+        source: The line of ``model.yaml``, or the one that the run was triggered with.
+        folder: The model's folder, for the text of a query.
+    """
+    kind, rest = lines.parse(source)
+    if kind == "python":
+        return [Dataset("python", rest.split("(")[0] + "/" + rest.partition("(")[2].rstrip(")"))]
+    if kind == "sql":
+        return _tables(*lines.connection_and_query(rest), folder)
+    name, version = lines.at(rest) if kind in ("delta", "iceberg") else (rest, None)
+    facets: dict[str, Any] = {} if version is None else {"version": str(version)}
+    if kind == "iceberg" and not name.endswith(".json"):
+        catalog, _, table = name.partition(
+            "."
+        )  # no rule knows catalogs; a table's location is not known before it is read
+        return [Dataset(f"iceberg://{catalog}", table, facets)]
+    return [_path(name.rpartition("/metadata/")[0] if kind == "iceberg" else name.removesuffix(".dvc"), facets)]
+
+
+def _path(name: str, facets: Mapping[str, Any]) -> Dataset:
+    if name.startswith(lines.S3):
+        bucket, key = lines.bucket_and_key(name)
+        return Dataset(f"s3://{bucket}", key, facets)
+    return Dataset("file", name, facets)
+
+
+def _tables(database: str, query: str, folder: Path) -> list[Dataset]:
+    """Name tables by where they are, never by who asks: ``postgres://host:5432`` and ``db.public.loans``."""
+    from governance.data.sources import sql
+
+    url = sql.address(database)
+    kind = url.get_backend_name()
+    namespace, port, schema = _DATABASES.get(kind, (kind, None, None))
+    if url.host:
+        namespace = f"{namespace}://{url.host}" + (f":{url.port or port}" if url.port or port else "")
+    before = [str(url.database)] if url.database else []
+    names = [query] if not query.endswith(sql.QUERY) else _tables_of(folder / query, kind) or [query]
+    return [Dataset(namespace, ".".join([*before, *_qualified(name, schema)])) for name in names]
+
+
+_DATABASES: dict[str, tuple[str, int | None, str | None]] = {
+    "postgresql": ("postgres", 5432, "public"),
+    "mysql": ("mysql", 3306, None),
+    "mariadb": ("mysql", 3306, None),
+    "mssql": ("mssql", 1433, "dbo"),
+}
+"""What OpenLineage calls them, their port, and the schema where none is named."""
+
+
+def _qualified(name: str, schema: str | None) -> list[str]:
+    return [name] if schema is None or "." in name else [schema, name]
+
+
+def _tables_of(query: Path, kind: str) -> list[str]:
+    """Return the tables that a query reads, where the parser that comes with OpenLineage is here and understands it."""
+    try:
+        from openlineage_sql import parse  # type: ignore[import-untyped]
+
+        found = parse([query.read_text(encoding="utf-8")], "postgres" if kind == "postgresql" else kind)
+    except (ImportError, OSError, ValueError, RuntimeError):
+        return []
+    return sorted({str(table.qualified_name) for table in found.in_tables}) if found else []
 
 
 def snapshot(spec: ModelSpec, frozen: Snapshot) -> list[Dataset]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from governance.check import data
 from governance.data import snapshots
 from governance.data.snapshots import Snapshot
 from governance.data.sources import read_source
@@ -15,7 +16,9 @@ from governance.records import Lineage
 def ingest(run: Run) -> Step:
     """Freeze the data of this run as an immutable, content-addressed snapshot.
 
-    The protected attributes are kept apart from the features from here on.
+    The protected attributes are kept apart from the features from here on, and personal data are masked or refused,
+    as the policy says. Data that no model can be made from, or that may not be used for this, are refused before
+    anything is written.
     """
     key = run.key("snapshot", source=run.source)
     entry = run.ledger.get(key)
@@ -24,7 +27,7 @@ def ingest(run: Run) -> Step:
     frozen = Snapshot.from_dict(entry.data["snapshot"])
     return Step(
         {"snapshot": frozen.digest, "rows": frozen.rows, "columns": len(frozen.columns)},
-        Lineage([datasets.raw(run.source)], datasets.snapshot(run.spec, frozen)),
+        Lineage(datasets.raw(run.source, run.spec.folder), datasets.snapshot(run.spec, frozen)),
     )
 
 
@@ -39,8 +42,9 @@ def _freeze(run: Run) -> Snapshot:
     reviewed = run.request.source is None
     frame = read_source(run.source, run.spec.folder, reviewed=reviewed, places=[_uploads(run)])
     _check_columns(run, list(frame.columns), reviewed)
+    usable = data.usable(run.spec, frame, run.policy.personal_data, reviewed=reviewed)
     return snapshots.freeze(
-        frame, model=run.model, root=run.settings.snapshots, protected_columns=sorted(set(run.spec.protected_columns))
+        usable, model=run.model, root=run.settings.snapshots, protected_columns=sorted(set(run.spec.protected_columns))
     )
 
 
