@@ -50,21 +50,22 @@ class Parts:
     tier: Document[TierFile] | None
 
 
-def check_model(settings: Settings, name: str, *, data: bool = False) -> list[Fault]:
+def check_model(settings: Settings, name: str, *, data: bool = False, contract: bool = False) -> list[Fault]:
     """Return everything that is wrong with a model's folder.
 
     Args:
         settings: Where the folder, the policies and the people are.
         name: The model's name.
         data: Also read the data source and look for the columns that the folder names.
+        contract: Also run the contract on these data, which takes seconds.
 
     Raises:
         InputError: There is no such folder.
     """
-    return list(examine(settings, name, data=data).faults)
+    return list(examine(settings, name, data=data, contract=contract).faults)
 
 
-def examine(settings: Settings, name: str, *, data: bool = False) -> Findings:
+def examine(settings: Settings, name: str, *, data: bool = False, contract: bool = False) -> Findings:
     """Return faults and notes of a model's folder; arguments and errors as :func:`check_model`."""
     folder = settings.models / name
     if not folder.is_dir():
@@ -77,9 +78,14 @@ def examine(settings: Settings, name: str, *, data: bool = False) -> Findings:
     if parts.spec and parts.people and parts.own and parts.tier:
         notes += roles.notes(parts.spec, parts.people, parts.own, parts.tier)
     if data and parts.spec:
-        missing, unmentioned = columns.compare(parts.spec)
+        missing, unmentioned = columns.compare(parts.spec, _personal_data(parts), contract=contract)
         found, notes = found + missing, notes + unmentioned
     return Findings(name, _in_order(settings, found), _in_order(settings, notes))
+
+
+def _personal_data(parts: Parts) -> str | None:
+    own, tier = parts.own, parts.tier
+    return (own.content.personal_data or tier.content.personal_data) if own and tier else None
 
 
 def stray_folders(settings: Settings) -> list[str]:
