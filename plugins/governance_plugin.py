@@ -19,6 +19,8 @@ from urllib.parse import quote
 from airflow.plugins_manager import AirflowPlugin
 
 PREFIX = "/governance"
+AIRFLOW = "governance.airflow"
+"""Where a request carries the application that it came through."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,6 +39,8 @@ class GovernanceApp:
             from governance_airflow.web.app import create_app
 
             self._app = create_app()
+        # Airflow's own application: the one way to ask it something with all of its checks, as whoever asks us.
+        scope[AIRFLOW] = scope.get("app")
         await self._app(scope, receive, send)
 
 

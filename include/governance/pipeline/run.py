@@ -16,6 +16,7 @@ from governance.policy import Policy, load_policy
 from governance.records import Lineage
 from governance.review import entries
 from governance.settings import Settings
+from governance.training.fetch import require_form
 
 Json = dict[str, Any]
 
@@ -236,5 +237,7 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
             f"Expected no training parameter with model_uri but threshold and seed, found {', '.join(parameters)}: "
             f"a model that was trained elsewhere is not trained again. Leave them out."
         )
+    if model_uri is not None:
+        require_form(str(model_uri))
     source = asked.get("source") or None
     return Request(reason, dict(parameters), source, bump, people.identity(started_by), model_uri)

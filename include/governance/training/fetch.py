@@ -67,18 +67,33 @@ def fetch_model(uri: str, into: Path, *, tracking_url: str | None, reviewed: boo
     """
     scheme = urlsplit(uri).scheme if ":" in uri.partition("/")[0] else ""
     into.mkdir(parents=True, exist_ok=True)
+    if not reviewed:
+        require_form(uri)
     if scheme in SERVED:
         return _served(uri, into, tracking_url, reviewed)
-    if not reviewed:
-        raise RefusedError(
-            f"Expected a model of the configured MLflow server ({EXAMPLES}), found {uri}: who may trigger a run may "
-            f"not read through it what the worker may read. Log the model there, and give its URI."
-        )
     if scheme in STORES:
         return Fetched(_download(uri, into, tracking_url), uri)
     if scheme in ("", "file"):
         return Fetched(_copied(uri, into), uri)
     raise InputError(f"Expected {EXAMPLES}, s3://… or a folder, found {uri}.")
+
+
+def require_form(uri: str) -> None:
+    """Refuse a URI that a worker would not fetch on behalf of somebody else, whatever it leads to.
+
+    Raises:
+        RefusedError: It names anything but a model of an MLflow server.
+    """
+    if not (NAMED.fullmatch(uri) or LOGGED.fullmatch(uri) or OF_RUN.fullmatch(uri) or _artifact(uri)):
+        raise RefusedError(
+            f"Expected a model of the configured MLflow server ({EXAMPLES}), found {uri}: who may trigger a run may "
+            f"not read through it what the worker may read. Log the model there, and give its URI."
+        )
+
+
+def _artifact(uri: str) -> bool:
+    """Say whether this is a path on the configured server; with two slashes it would name another one."""
+    return bool(re.fullmatch(r"mlflow-artifacts:/[^/].*", uri)) and ".." not in unquote(uri).split("/")
 
 
 def _copied(uri: str, into: Path) -> Path:
@@ -119,8 +134,8 @@ def _places(client: "MlflowClient", uri: str) -> tuple[str, list[str]]:
         models = getattr(client.get_run(run["run"]).outputs, "model_outputs", None) or []
         locations = [client.get_logged_model(one.model_id).artifact_location for one in models]
         return uri, [client.get_run(run["run"]).info.artifact_uri, *locations]
-    if re.fullmatch(r"mlflow-artifacts:/[^/].*", uri) and ".." not in unquote(uri).split("/"):
-        return uri, [uri]  # with two slashes it would name another server
+    if _artifact(uri):
+        return uri, [uri]
     raise InputError(f"Expected {EXAMPLES}, found {uri}.")
 
 

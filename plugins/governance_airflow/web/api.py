@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
-from governance_airflow.web import services, standing, waivers_api
+from governance_airflow.web import services, standing, versions_api, waivers_api
 from governance_airflow.web.problems import PROBLEMS, REFUSED
 from governance_airflow.web.security import LOGGED_IN, MEANT, Login, Signer
 
@@ -165,9 +165,9 @@ def openapi(request: Request) -> dict[str, Any]:
     document = get_openapi(
         title="Governance",
         version="1",
-        summary="Read and decide what waits to be signed.",
+        summary="Read and decide what waits to be signed, and bring models in that were trained elsewhere.",
         description=__doc__,
-        routes=[*router.routes, *waivers_api.router.routes],
+        routes=[*router.routes, *waivers_api.router.routes, *versions_api.router.routes],
         servers=[{"url": request.scope.get("root_path") or "/"}],
     )
     return document

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from governance import errors
 from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
-from governance_airflow.web import api, pages, security, services, waivers_api
+from governance_airflow.web import api, pages, security, services, versions_api, waivers_api
 from governance_airflow.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.state.services = with_services or services.production()
     app.include_router(api.router)
     app.include_router(waivers_api.router)
+    app.include_router(versions_api.router)
     app.include_router(pages.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):
@@ -70,7 +71,7 @@ def _explained(request: Request, error: Exception) -> tuple[int, str, str]:
         return (
             422,
             "bad_input",
-            f"Not signed: {where}: {first['msg']}." if _is_post(request) else f"{where}: {first['msg']}.",
+            f"Not signed: {where}: {first['msg']}." if _signs(request) else f"{where}: {first['msg']}.",
         )
     if isinstance(error, HTTPException):
         return _http(error)
@@ -114,6 +115,10 @@ def _unavailable(request: Request, error: errors.UnavailableError) -> str:
 
 def _is_post(request: Request) -> bool:
     return request.method == "POST"
+
+
+def _signs(request: Request) -> bool:
+    return _is_post(request) and request.url.path.endswith(("/approve", "/reject"))
 
 
 def _who_can(request: Request, code: str) -> list[str]:
