@@ -9,10 +9,14 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 from governance.measures.catalogue import MEASURES
+from governance.measures.comparison import Answers, compare
 from governance.measures.explainability import measure_explainability
 from governance.measures.fairness import measure_fairness
+from governance.measures.fairness_regression import measure_regression_fairness
+from governance.measures.multiclass import measure_multiclass
 from governance.measures.operations import measure_latency
 from governance.measures.performance import measure_performance
+from governance.measures.regression import measure_regression
 from governance.settings import ROOT
 
 POLICIES = sorted((ROOT / "include" / "policies").glob("*.yaml")) + sorted(
@@ -34,9 +38,25 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
     (artifact / "model.json").write_text("{}")
     return [
         *measure_performance(labels, decisions, scores),
+        *of_other_tasks(random, n),
+        *compare("binary_classification", labels, Answers(decisions, scores), Answers(decisions, 1 - scores)),
         *measure_fairness(labels, decisions, groups, [("sex", "age")]),
+        *measure_regression_fairness(frame["income"], frame["income"] + frame["debt"] + 9, groups, [("sex", "age")]),
         *measure_explainability(model, frame.head(50), frame.head(50)),
         *measure_latency(artifact, "json:loads", frame.head(1), seconds=20),
+    ]
+
+
+def of_other_tasks(random: np.random.Generator, n: int) -> list:
+    """Return the measurements of a guess among three classes and of a noisy number, and of both beside another."""
+    classes, guesses = random.integers(0, 3, n), random.dirichlet(np.ones(3), n)
+    amounts = random.lognormal(size=n)
+    guessed = Answers(guesses.argmax(1), guesses)
+    return [
+        *measure_multiclass(classes, guesses, classes=["low", "medium", "high"]),
+        *compare("multiclass_classification", classes, guessed, Answers(guesses.argmin(1), guesses[:, ::-1])),
+        *measure_regression(amounts, amounts + random.normal(size=n)),
+        *compare("regression", amounts, Answers(amounts + random.normal(size=n)), Answers(random.normal(size=n))),
     ]
 
 
@@ -50,7 +70,7 @@ def test_what_is_measured_of_an_attribute_a_group_or_a_feature_is_listed_so(prod
     def of(slice_: dict) -> str:
         if not slice_:
             return "everything"
-        return {"attribute": "attributes", "feature": "features"}.get(next(iter(slice_)), "groups")
+        return {"attribute": "attributes", "feature": "features", "class": "classes"}.get(next(iter(slice_)), "groups")
 
     assert {m.name: of(m.slice) for m in produced} == {m.name: MEASURES[m.name].of for m in produced}
 
@@ -80,3 +100,11 @@ def test_every_rule_of_the_policies_names_a_measure_that_exists(path: Path) -> N
 def test_names_begin_with_their_family() -> None:
     assert {name.partition(".")[0] for name in MEASURES} == {info.family for info in MEASURES.values()}
     assert all(info.title for info in MEASURES.values())
+
+
+def test_the_range_of_a_measure_is_told_in_words() -> None:
+    names = ("accuracy", "rmse", "r2", "mean_error")
+
+    words = [MEASURES[f"performance.{name}"].range_in_words for name in names]
+
+    assert words == ["0 to 1", "0 or more", "1 or less", "any number"]
