@@ -1,125 +1,87 @@
-"""What drives the model's scores, and can every prediction be explained faithfully?
+"""What drives the model's scores, how sure is that, and can every prediction be explained faithfully?
 
-SHAP values are computed by the first of three explainers that reproduces the model's own score: exact for trees, exact
-for linear models behind column-wise preparation, and else shap's permutation explainer, which asks any model and so
-gets a budget. No explainer is trusted to know the model: each explanation must add up to the score that the *whole*
-model gives, wrappers and pipeline included, or the row counts as not explained. (shap is silently wrong for some
-trees, those with categorical splits among them.)
+The SHAP values come from :mod:`~governance.measures.explainability_values`, which believes no explainer that does not
+reproduce the model's own scores; single predictions are told by :mod:`~governance.measures.explainability_reasons`.
+All uncertainty here is that of the rows that were explained: no more than a budget of them are, and every measurement
+says how many (n) and what that costs (its interval).
 
 Neighbours: protected attributes were kept apart before rows arrive here. Not guaranteed: that a feature
-with a large share causes anything; correlated features divide their share between them.
+with a large share causes anything; correlated features divide their share between them. Which rows are drawn, where
+there are more than the budget, depends on their order.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import reduce, wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from governance.errors import InputError
 from governance.measures.confusion import Array, Share
-from governance.measures.intervals import proportion, ratio_of_means, spearman
+from governance.measures.explainability_reasons import has_reasons
+from governance.measures.explainability_values import Explanation, TaskName, draw, explain
+from governance.measures.intervals import SEED, percentiles, proportion, ratio_of_means, spearman
 from governance.records import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Values = tuple[Array, Array]
-"""SHAP values, shape (n, k), and the base value of each row, shape (n)."""
+LIMIT_ROWS = 2000
+"""How many rows are explained at most, unless whoever calls says otherwise."""
 
-TOLERANCE = 1e-4
-"""How far base value and SHAP values of a row may add up beside the model's score: on a score from 0 to 1, far below
-any difference between two decisions, and above the rounding of libraries that count in 32 bits."""
+TOPS = (3, 5, 10)
 
-TOP = 10
+PAIRS = 200
+"""Pairs of resamples that the stability of the ranking is the mean over."""
 
-BUDGET = 400_000
-"""Rows that the permutation explainer may ask the model to score, all in all."""
-
-BACKGROUND_ROWS = 20
-"""Rows of the background that stand in for a feature that is left out, in the permutation explainer."""
-
-ORDERS = 8
-"""Orders of features that the permutation explainer tries, each on another part of the rows."""
-
-COLUMN_WISE = (
-    "SimpleImputer",
-    "StandardScaler",
-    "MinMaxScaler",
-    "MaxAbsScaler",
-    "RobustScaler",
-    "PowerTransformer",
-    "QuantileTransformer",
-)
-"""Steps of a pipeline that turn each column into one column by itself, so that a SHAP value behind them belongs to the
-feature before them."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """SHAP values of some rows.
-
-    Attributes:
-        rows: The rows that were explained, a frame of n rows and k features.
-        values: SHAP values on the scale of the explainer (a tree's are log-odds), shape (n, k).
-        faithful: Which rows have finite values that add up to the model's score, shape (n).
-    """
-
-    rows: "pd.DataFrame"
-    values: Array
-    faithful: Array
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The names of the features, in the order of the columns."""
-        return tuple(str(name) for name in self.rows.columns)
-
-    @property
-    def weights(self) -> Array:
-        """The |SHAP| of rows with a faithful explanation, shape (faithful rows, k)."""
-        return np.abs(self.values[self.faithful])
-
-    @property
-    def unusable(self) -> str | None:
-        """Why there is nothing to say of features; ``None`` where there is."""
-        if not self.faithful.any():
-            return f"none of {len(self.rows)} explanations adds up to the model's score"
-        return None if self.weights.any() else "no feature moves the model's score"
+Decide = Callable[[Array], Array]
 
 
 def measure_explainability(
-    model: Any, background: "pd.DataFrame", rows: "pd.DataFrame", *, limit_rows: int = 2000, seed: int = 0
+    model: Any,
+    background: "pd.DataFrame",
+    rows: "pd.DataFrame",
+    *,
+    task: TaskName = "binary_classification",
+    limit_rows: int = LIMIT_ROWS,
+    seed: int = 0,
+    favourable: Any = None,
+    decide: Decide | None = None,
 ) -> list[Measurement]:
-    """Measure how well, and by which features, a binary classifier's scores are explained.
+    """Measure how well, and by which features, a model's scores are explained.
 
     Args:
-        model: A fitted scikit-learn classifier; wrappers with a threshold and pipelines are looked into.
+        model: A fitted model with ``predict_proba`` (or ``decision_function``) or, for a regression, ``predict``;
+            wrappers with a threshold and pipelines are looked into.
         background: Rows that say what is usual, with the columns the model was trained on.
         rows: Rows to explain, with the same columns.
+        task: What the model answers. Of several classes, the one that a row is answered with is explained.
         limit_rows: Explain no more than this many, drawn at random; the intervals say what that costs.
         seed: Seed of the draw and of the permutation explainer.
+        favourable: The favourable class, of two; by default the one that the model's own threshold is set for, else
+            the last.
+        decide: Turns scores, shape (n), into decisions, 1 favourable and 0 not; by default by the model's own
+            threshold, else by 0.5. Of two classes only.
 
     Returns:
-        ``coverage``, ``top_10_share``, then ``importance`` and ``direction`` of each feature.
+        ``coverage``, the three ``top_…_share``, ``stability``, ``unused_features``; for two classes
+        ``denials_with_reasons``; then ``importance`` and ``direction`` of each feature.
 
     Raises:
-        InputError: Background and rows differ in their columns, or one of them is empty.
+        InputError: Background and rows differ in their columns, or one of them is empty; or the model does not know
+            the favourable class.
     """
-    if list(background.columns) != list(rows.columns) or background.empty or rows.empty:
-        raise InputError(
-            f"Expected background and rows with the same features and at least one row each, found "
-            f"{background.shape[0]} rows × {background.shape[1]} and {rows.shape[0]} rows × {rows.shape[1]}."
-        )
-    explained = explain(model, background, _sample(rows, limit_rows, seed), seed)
-    return [coverage(explained), top_10_share(explained), *importance(explained), *direction(explained)]
+    explained = explain(model, background, draw(rows, limit_rows, seed), seed, task=task, favourable=favourable)
+    found = [coverage(explained), *(top_share(explained, top) for top in TOPS), stability(explained)]
+    found.append(unused_features(explained))
+    if task == "binary_classification":
+        found.append(denials_with_reasons(explained, (decide or _own_decision(model))(explained.scores)))
+    return [*found, *importance(explained), *direction(explained)]
 
 
 def coverage(explained: Explanation) -> Measurement:
     """Share of predictions that have a faithful explanation.
 
-    Formula: rows whose SHAP values are finite and, with the base value, add up to the model's score within
-    :data:`TOLERANCE`, of all rows that were to be explained.
+    Formula: rows whose SHAP values are finite and, with the base value, add up to the model's score within 0.0001 (of
+    a probability) or 0.0001 standard deviations (of predicted numbers), of all rows that were to be explained.
     Source: local accuracy, property 1 of Lundberg and Lee (2017), A Unified Approach to Interpreting Model Predictions.
     Ideal: 1.
     Limits: an explanation can add up and still mislead where features are correlated.
@@ -128,18 +90,76 @@ def coverage(explained: Explanation) -> Measurement:
     return proportion("explainability.coverage", share)
 
 
-def top_10_share(explained: Explanation) -> Measurement:
-    """Share of all influence that the ten most influential features carry.
+def top_share(explained: Explanation, top: int) -> Measurement:
+    """Share of all influence that the k most influential features carry, for k = 3, 5 and 10.
 
-    Formula: sum of the ten largest mean |SHAP| / sum of all.
+    Formula: sum of the k largest mean |SHAP| / sum of all.
     Source: mean |SHAP| as importance, Lundberg et al. (2020), Nature Machine Intelligence 2.
-    Ideal: high enough for a person to grasp the model; 1 with ten features or fewer.
-    Limits: the ten are chosen on the rows that judge them, so it is a little too high on few rows.
+    Ideal: high enough for a person to grasp the model; 1 with k features or fewer.
+    Limits: the k are chosen on the rows that judge them, so it is a little too high on few rows.
     """
     if explained.unusable:
-        return Measurement("explainability.top_10_share", None, 0, reason=explained.unusable)
-    largest = np.argsort(-explained.weights.mean(0), kind="stable")[:TOP]
-    return _share("top_10_share", explained, largest, {})
+        return Measurement(f"explainability.top_{top}_share", None, 0, reason=explained.unusable)
+    largest = np.argsort(-explained.weights.mean(0), kind="stable")[:top]
+    return _share(f"top_{top}_share", explained, largest, {})
+
+
+def stability(explained: Explanation) -> Measurement:
+    """How alike the rankings of features are when other rows are explained.
+
+    Formula: the rows are resampled with replacement, twice; Spearman's correlation of the two rankings of the features
+    by mean |SHAP|; the mean over 200 such pairs. The interval is the middle 95 % of the pairs. Features that never
+    move the score are left out; 1 where only one feature does.
+    Source: Kalousis, Prados and Hilario (2007), Stability of Feature Selection Algorithms, Knowledge and Information
+    Systems 12: mean similarity of rankings over pairs of resamples.
+    Ideal: 1.
+    Limits: the model stays the same: it says how far the rows that were explained decide the ranking, not how far
+    another training would change it.
+    """
+    name = "explainability.stability"
+    if explained.unusable:
+        return Measurement(name, None, 0, reason=explained.unusable)
+    weights = explained.weights[:, explained.used]
+    n, features = weights.shape
+    if features == 1:
+        return Measurement(name, 1.0, n, method="bootstrap", low=1.0, high=1.0)
+    generator = np.random.default_rng(SEED)
+    drawn = generator.integers(0, n, size=(2 * PAIRS, n))
+    ranks = _centred_ranks(np.array([np.bincount(rows, minlength=n) for rows in drawn]) @ weights)
+    alike = _correlation(ranks[:PAIRS], ranks[PAIRS:])
+    value = float(alike.mean())
+    return Measurement(name, value, n, {}, *percentiles(alike, value), "bootstrap")
+
+
+def unused_features(explained: Explanation) -> Measurement:
+    """Number of features that the model is given and that move no score.
+
+    Formula: features whose SHAP value is 0 in every row with a faithful explanation.
+    Source: counted; the dummy property of Shapley values: what changes no score gets 0 (Lundberg and Lee 2017).
+    Ideal: 0: data that is not needed should not be asked for.
+    Limits: of the rows explained; a feature that matters in rare rows alone may count as unused.
+    """
+    name = "explainability.unused_features"
+    if not explained.faithful.any():
+        return Measurement(name, None, 0, reason=explained.unusable)
+    return Measurement(name, float((~explained.used).sum()), len(explained.weights), method="counted")
+
+
+def denials_with_reasons(explained: Explanation, decisions: Array) -> Measurement:
+    """Share of unfavourable decisions that can be given principal reasons.
+
+    Formula: unfavourable decisions whose explanation is faithful and has at least one feature that lowered the score
+    below what is usual, of all unfavourable decisions among the rows to be explained.
+    Source: Regulation B, 12 CFR 1002.9(b)(2), and its official interpretation: the specific principal reasons must be
+    stated, and relate only to factors actually scored; one method is how far each factor fell below its average.
+    Ideal: 1.
+    Limits: says that there are reasons, not that an applicant would understand them; that the words for each feature
+    are right is for people.
+    """
+    denied = np.asarray(decisions) == 0
+    told = denied & has_reasons(explained)
+    share = Share(told.sum(), denied.sum(), "not enough data: no row explained was decided unfavourably")
+    return proportion("explainability.denials_with_reasons", share)
 
 
 def importance(explained: Explanation) -> list[Measurement]:
@@ -158,16 +178,27 @@ def importance(explained: Explanation) -> list[Measurement]:
     ]
 
 
+def importances(explained: Explanation) -> dict[str, float]:
+    """Return the share of all influence by feature, as :func:`importance` measures it; empty where there is none."""
+    if explained.unusable:
+        return {}
+    means = explained.weights.mean(0)
+    return dict(zip(explained.features, (means / means.sum()).tolist(), strict=True))
+
+
 def direction(explained: Explanation) -> list[Measurement]:
     """Whether higher values of a feature raise (+1) or lower (−1) the score.
 
     Formula: Spearman's rank correlation of value and SHAP value, over rows where the feature is recorded.
     Source: Spearman (1904), American Journal of Psychology 15(1).
     Ideal: the sign that experts expect.
-    Limits: 0 for a feature that matters but not in one direction.
+    Limits: 0 for a feature that matters but not in one direction; none where there are more than two classes.
     """
-    if explained.unusable:
-        return [_absent("direction", feature, explained.unusable) for feature in explained.features]
+    reason = explained.unusable
+    if explained.own_class:
+        reason = "of several classes each row's own is explained, and what raises one lowers another"
+    if reason:
+        return [_absent("direction", feature, reason) for feature in explained.features]
     shap_values = explained.values[explained.faithful]
     rows = explained.rows[explained.faithful]
     return [
@@ -176,153 +207,24 @@ def direction(explained: Explanation) -> list[Measurement]:
     ]
 
 
-def explain(model: Any, background: "pd.DataFrame", rows: "pd.DataFrame", seed: int) -> Explanation:
-    """Return the SHAP values of rows by the first exact explainer that is faithful for all, else by permutation.
-
-    Args:
-        model: A fitted classifier.
-        background: Rows that say what is usual.
-        rows: Rows to explain, at least one.
-        seed: Seed of the permutation explainer.
-    """
-    scores = score_of(model)
-    wanted = scores(rows)
-    for attempt in (_by_trees, _by_coefficients):
-        values, base = attempt(model, background, rows)
-        faithful = _faithful(values, base, wanted)
-        if faithful.all():
-            return Explanation(rows, values, faithful)
-    some = rows.iloc[: max(1, BUDGET // _evaluations_per_row(background))]
-    values, base = _by_permutation(scores, background, some, seed)
-    return Explanation(some, values, _faithful(values, base, wanted[: len(some)]))
+def _own_decision(model: Any) -> Decide:
+    threshold = getattr(model, "threshold", None)
+    if threshold is None:
+        threshold = 0.5 if hasattr(model, "predict_proba") else 0.0  # a decision function's own
+    return lambda scores: (scores >= threshold).astype(np.int8)
 
 
-def score_of(model: Any) -> Callable[["pd.DataFrame"], Array]:
-    """Return the function that scores rows: the probability of 1 where there is one, else the decision function."""
-    if hasattr(model, "predict_proba"):
-        return lambda rows: np.asarray(model.predict_proba(rows))[:, 1]
-    return lambda rows: np.asarray(model.decision_function(rows))
+def _centred_ranks(importances: Array) -> Array:
+    from scipy.stats import rankdata
+
+    ranks = rankdata(importances, axis=1)
+    return np.asarray(ranks - ranks.mean(1, keepdims=True))
 
 
-def _or_nothing(explain_exactly: Callable[..., Values]) -> Callable[..., Values]:
-    """Turn a refusal of shap, which takes many forms, into values that explain nothing."""
-
-    @wraps(explain_exactly)
-    def attempt(model: Any, background: "pd.DataFrame", rows: "pd.DataFrame") -> Values:
-        try:
-            return explain_exactly(model, background, rows)
-        except (ValueError, TypeError, NotImplementedError, AssertionError):
-            return np.full(rows.shape, np.nan), np.full(len(rows), np.nan)
-
-    return attempt
-
-
-@_or_nothing
-def _by_trees(model: Any, background: "pd.DataFrame", rows: "pd.DataFrame") -> Values:
-    import shap
-
-    core, prepare = _unwrap(model, list(rows.columns))
-    return _values_of(shap.TreeExplainer(core, feature_perturbation="tree_path_dependent"), prepare(rows))
-
-
-@_or_nothing
-def _by_coefficients(model: Any, background: "pd.DataFrame", rows: "pd.DataFrame") -> Values:
-    import shap
-
-    core, prepare = _unwrap(model, list(rows.columns))
-    usual = np.asarray(prepare(background), dtype=np.float64)
-    masker = shap.maskers.Independent(usual, max_samples=len(usual))
-    return _values_of(shap.LinearExplainer(core, masker), np.asarray(prepare(rows), dtype=np.float64))
-
-
-def _by_permutation(
-    scores: Callable[["pd.DataFrame"], Array], background: "pd.DataFrame", rows: "pd.DataFrame", seed: int
-) -> Values:
-    """Sample Shapley values by walking from usual rows to the row explained, feature by feature.
-
-    Each part of the rows gets an order of its own and its reverse, which is exact for interactions of two features.
-    Source: Castro, Gómez and Tejada (2009), Computers & Operations Research 36(5); for the reverse, Mitchell et al.
-    (2022), JMLR 23. shap has the same, but compiles for ten seconds and seeds numpy's global generator.
-    """
-    generator = np.random.default_rng(seed)
-    usual = _sample(background, BACKGROUND_ROWS, seed)
-    parts = np.array_split(np.arange(len(rows)), min(ORDERS, len(rows)))
-    orders = [generator.permutation(rows.shape[1]) for _ in parts]
-    base = float(scores(usual).mean())
-    values = [_walk(scores, usual, rows.iloc[part], order) for part, order in zip(parts, orders, strict=True)]
-    return np.concatenate(values), np.full(len(rows), base)
-
-
-def _walk(
-    scores: Callable[["pd.DataFrame"], Array], usual: "pd.DataFrame", rows: "pd.DataFrame", order: Array
-) -> Array:
-    n, usual_n = len(rows), len(usual)
-    known = rows.iloc[np.repeat(np.arange(n), usual_n)]
-    values = np.zeros(rows.shape)
-    for path in (order, order[::-1]):
-        mixed = usual.iloc[np.tile(np.arange(usual_n), n)].copy()
-        before = np.full(n, scores(usual).mean())
-        for feature in path:
-            mixed.isetitem(int(feature), known.iloc[:, int(feature)].array)
-            after = scores(mixed).reshape(n, usual_n).mean(1)
-            values[:, feature] += (after - before) / 2
-            before = after
-    return values
-
-
-def _evaluations_per_row(background: "pd.DataFrame") -> int:
-    return (2 * background.shape[1] + 1) * min(len(background), BACKGROUND_ROWS)
-
-
-def _values_of(explainer: Any, rows: Any) -> Values:
-    values = np.asarray(explainer.shap_values(rows), dtype=np.float64)
-    base = np.ravel(explainer.expected_value)[-1]
-    # A forest explains each class; the favourable one is the last.
-    return values[..., -1] if values.ndim == 3 else values, np.full(len(values), base)
-
-
-def _unwrap(model: Any, columns: list[str]) -> tuple[Any, Callable[["pd.DataFrame"], Any]]:
-    """Return the estimator inside thresholds, frozen wrappers and column-wise pipelines, and what prepares its rows."""
-    from sklearn.frozen import FrozenEstimator
-    from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
-    from sklearn.pipeline import Pipeline
-
-    steps: list[Any] = []
-    while True:
-        if isinstance(model, FixedThresholdClassifier | TunedThresholdClassifierCV):
-            model = getattr(model, "estimator_", model.estimator)  # made of a frozen one, it is never fitted itself
-        elif isinstance(model, FrozenEstimator):
-            model = model.estimator
-        elif isinstance(model, Pipeline) and _keeps_columns(model[:-1], columns):
-            steps.append(model[:-1])
-            model = model[-1]
-        else:
-            return model, lambda rows: reduce(_transform, steps, rows)
-
-
-def _keeps_columns(preparation: Any, columns: list[str]) -> bool:
-    """Whether each feature comes out where it went in, made of nothing but itself."""
-    if any(type(step).__name__ not in COLUMN_WISE for _, step in preparation.steps):
-        return False
-    return not preparation.steps or list(preparation.get_feature_names_out(columns)) == columns
-
-
-def _transform(rows: Any, step: Any) -> Any:
-    return step.transform(rows)
-
-
-def _faithful(values: Array, base: Array, scores: Array) -> Array:
-    """Return which rows add up to the score, either as they are or as log-odds, whichever fits all rows better."""
-    from scipy.special import expit
-
-    total = base + values.sum(1)
-    gaps = [np.nan_to_num(np.abs(link - scores), nan=np.inf) for link in (total, expit(total))]
-    best = min(gaps, key=lambda gap: float(np.median(gap)))
-    return np.asarray(np.isfinite(values).all(1) & (best <= TOLERANCE))
-
-
-def _sample(rows: "pd.DataFrame", limit: int, seed: int) -> "pd.DataFrame":
-    return rows if len(rows) <= limit else rows.sample(n=limit, random_state=seed)
+def _correlation(one: Array, other: Array) -> Array:
+    """Return Pearson's correlation of centred rows; 0 where all features of one are tied, which is no ranking."""
+    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return np.asarray(np.divide((one * other).sum(1), spread, out=np.zeros(len(one)), where=spread > 0))
 
 
 def _share(measure: str, explained: Explanation, columns: Array, slice: dict[str, str]) -> Measurement:

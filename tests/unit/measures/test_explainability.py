@@ -1,27 +1,24 @@
 """SHAP against closed forms and brute force, and what counts as an explanation at all."""
 
-from itertools import combinations
-from math import factorial
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from governance.errors import InputError
-from governance.measures import explainability
-from governance.measures.explainability import explain, measure_explainability
+from governance.measures import explainability_values
+from governance.measures.explainability import importances, measure_explainability
+from governance.measures.explainability_values import explain
 
 N = 300
 FEATURES = ["income", "debt", "years", "noise"]
@@ -41,26 +38,6 @@ def labels(frame):
 
 def keyed(found):
     return {(each.name.removeprefix("explainability."), each.slice.get("feature")): each for each in found}
-
-
-def brute_force(score, usual, row):
-    """Shapley values by their definition: over every subset of the other features."""
-    k = row.shape[1]
-
-    def worth(subset):
-        mixed = usual.copy()
-        for feature in subset:
-            mixed.isetitem(feature, np.repeat(row.iloc[0, feature], len(usual)))
-        return score(mixed).mean()
-
-    values = np.zeros(k)
-    for feature in range(k):
-        others = [other for other in range(k) if other != feature]
-        for size in range(k):
-            weight = factorial(size) * factorial(k - size - 1) / factorial(k)
-            for subset in combinations(others, size):
-                values[feature] += weight * (worth((*subset, feature)) - worth(subset))
-    return values
 
 
 @pytest.mark.parametrize(
@@ -112,41 +89,16 @@ def test_linear_models_are_explained_by_coefficient_times_distance_from_the_mean
     assert explained.values == pytest.approx(expected)
 
 
-def test_walking_there_and_back_is_exact_for_interactions_of_two_features(frame):
-    def score(rows):
-        return (rows.income * rows.debt + rows.years**2 - rows.noise).to_numpy()
-
-    usual, row = frame.iloc[:20], frame.iloc[[30]]
-    values, base = explainability._by_permutation(score, usual, row, seed=0)
-
-    assert values[0] == pytest.approx(brute_force(score, usual, row))
-    assert base == pytest.approx(score(usual).mean())
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000))
-def test_permutation_values_add_up_under_any_seed(seed):
-    generator = np.random.default_rng(seed)
-    rows = pd.DataFrame(generator.normal(size=(12, 3)), columns=list("abc"))
-
-    def score(frame):
-        return np.tanh(frame.a * frame.b * frame.c + frame.a).to_numpy()
-
-    values, base = explainability._by_permutation(score, rows.iloc[:6], rows, seed)
-
-    assert base + values.sum(1) == pytest.approx(score(rows))
-
-
 def test_an_explainer_that_is_silently_wrong_is_not_believed(frame, labels):
     # shap misreads the categorical splits of this model without a word: its values are off by whole log-odds.
-    rows = frame.assign(town=pd.Categorical(np.where(labels, "Lynn", "Salem")))
+    rows = frame.assign(town=pd.Categorical(np.where(labels, 5, 3)))
     model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=20, random_state=0)
     model.fit(rows, labels)
-    wrong, base = explainability._by_trees(model, rows, rows)
+    wrong = explainability_values._by_trees(model, rows, rows)
 
     found = keyed(measure_explainability(model, rows, rows))
 
-    assert not np.allclose(base + wrong.sum(1), model.decision_function(rows))
+    assert not np.allclose((wrong.base + wrong.values.sum(1))[:, 0], model.decision_function(rows))
     assert found["coverage", None].value == 1.0
     assert found["importance", "town"].value > 0.5
     assert found["direction", "town"].reason == "its values are not numbers"
@@ -246,7 +198,7 @@ def test_no_more_rows_are_explained_than_asked_for_and_the_draw_is_seeded(frame,
 
 
 def test_a_model_that_must_be_asked_has_a_budget(frame, labels, monkeypatch):
-    monkeypatch.setattr(explainability, "BUDGET", 20 * 9 * 25)
+    monkeypatch.setattr(explainability_values, "BUDGET", 20 * 9 * 25)
     model = KNeighborsClassifier().fit(frame, labels)
 
     assert explain(model, frame, frame, seed=0).values.shape == (25, 4)
@@ -270,15 +222,155 @@ def test_fewer_rows_make_wider_intervals(frame, labels):
         assert some[key].low <= some[key].value <= some[key].high
 
 
-def test_the_ten_largest_features_are_counted(labels):
+@pytest.fixture(scope="module")
+def wide(labels):
+    """Twelve features, of which the model uses eleven, and what is measured of it."""
     generator = np.random.default_rng(0)
     rows = pd.DataFrame(generator.normal(size=(N, 12)), columns=[f"x{position}" for position in range(12)])
     model = LogisticRegression().fit(rows, labels)
-    found = keyed(measure_explainability(model, rows, rows))
+    model.coef_[0, 7] = 0.0
+    return model, rows, keyed(measure_explainability(model, rows, rows))
+
+
+@pytest.mark.parametrize("top", [3, 5, 10])
+def test_the_largest_features_are_counted(wide, top):
+    _, rows, found = wide
     shares = sorted((found["importance", feature].value for feature in rows), reverse=True)
 
-    assert found["top_10_share", None].value == pytest.approx(sum(shares[:10]))
-    assert found["top_10_share", None].value < 1
+    assert found[f"top_{top}_share", None].value == pytest.approx(sum(shares[:top]))
+    assert found["top_3_share", None].value < found["top_5_share", None].value < found["top_10_share", None].value < 1
+
+
+def test_importances_are_what_is_measured_by_feature(wide):
+    model, rows, found = wide
+
+    shares = importances(explain(model, rows, rows, seed=0))
+
+    assert shares == pytest.approx({feature: found["importance", feature].value for feature in rows})
+
+
+def test_there_are_no_importances_where_nothing_moves_the_score(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+    model.coef_[:] = 0.0
+
+    assert importances(explain(model, frame, frame, seed=0)) == {}
+
+
+def test_what_the_model_does_not_use_is_counted(wide):
+    _, _, found = wide
+
+    assert (found["unused_features", None].value, found["unused_features", None].n) == (1, N)
+
+
+def test_the_ranking_is_stable_where_features_are_far_apart_and_not_where_they_are_alike(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+    apart, alike = ([[8.0, 4.0, 2.0, 1.0]], [[1.0, 1.0, 1.0, 1.0]])
+    found = []
+    for coefficients in (apart, alike):
+        model.coef_ = np.array(coefficients)
+        found.append(keyed(measure_explainability(model, frame, frame))["stability", None])
+
+    assert found[0].value == pytest.approx(1, abs=1e-9)
+    assert found[1].value < 0.9
+    assert found[1].low < found[1].value < found[1].high
+
+
+def test_stability_is_the_mean_rank_correlation_of_pairs_of_resamples(wide):
+    model, rows, found = wide
+    weights = explain(model, rows, rows, seed=0).weights
+    weights = weights[:, weights.any(0)]
+    generator = np.random.default_rng(5)
+    drawn = [weights[generator.integers(0, N, N)].mean(0) for _ in range(600)]
+    alike = [spearmanr(one, other).statistic for one, other in zip(drawn[::2], drawn[1::2], strict=True)]
+
+    measured = found["stability", None]
+
+    assert measured.value == pytest.approx(np.mean(alike), abs=0.02)
+    assert (measured.low, measured.high) == pytest.approx(np.quantile(alike, [0.025, 0.975]), abs=0.06)
+
+
+def test_fewer_rows_make_a_less_stable_ranking(wide):
+    model, rows, found = wide
+    some = keyed(measure_explainability(model, rows, rows, limit_rows=30))
+
+    assert some["stability", None].value < found["stability", None].value
+
+
+def test_a_ranking_of_one_feature_is_stable(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+    model.coef_[0, 1:] = 0.0
+
+    found = keyed(measure_explainability(model, frame, frame))
+
+    assert (found["stability", None].value, found["unused_features", None].value) == (1.0, 3)
+
+
+def test_denials_with_a_faithful_explanation_have_reasons(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+    denied = int((model.predict_proba(frame)[:, 1] < 0.5).sum())
+
+    found = keyed(measure_explainability(model, frame, frame))["denials_with_reasons", None]
+
+    assert (found.value, found.n) == (1.0, denied)
+
+
+def test_the_threshold_of_the_model_says_who_is_denied_unless_the_caller_does(frame, labels):
+    inner = LogisticRegression().fit(frame, labels)
+    model = FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.2)
+    scores = inner.predict_proba(frame)[:, 1]
+
+    own, told = (
+        keyed(measure_explainability(model, frame, frame, **decide))["denials_with_reasons", None].n
+        for decide in ({}, {"decide": lambda scores: (scores >= 0.7).astype(int)})
+    )
+
+    assert (own, told) == ((scores < 0.2).sum(), (scores < 0.7).sum())
+
+
+def test_a_denial_that_no_feature_brought_about_has_no_reason(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+    model.coef_[:], model.intercept_[:] = 0.0, -3.0
+
+    found = keyed(measure_explainability(model, frame, frame))["denials_with_reasons", None]
+
+    assert (found.value, found.n) == (0.0, N)
+
+
+def test_a_denial_whose_explanation_fails_has_no_reason(frame):
+    found = keyed(measure_explainability(Dice(), frame, frame))
+
+    assert found["denials_with_reasons", None].value < 0.05
+
+
+def test_where_nobody_is_denied_there_is_not_enough_data(frame, labels):
+    model = LogisticRegression().fit(frame, labels)
+
+    found = keyed(measure_explainability(model, frame, frame, decide=np.ones_like))["denials_with_reasons", None]
+
+    assert (found.value, found.n) == (None, 0)
+    assert found.reason.startswith("not enough data")
+
+
+def test_a_regression_is_explained_and_denies_nobody(frame):
+    model = LinearRegression().fit(frame, 3 * frame.income - frame.debt)
+
+    found = keyed(measure_explainability(model, frame, frame, task="regression"))
+
+    assert ("denials_with_reasons", None) not in found
+    assert found["coverage", None].value == 1.0
+    assert found["importance", "income"].value == pytest.approx(3 / 4, abs=0.03)
+    assert found["direction", "debt"].value == pytest.approx(-1)
+
+
+def test_several_classes_are_explained_and_have_no_direction(frame):
+    model = LogisticRegression().fit(frame, pd.cut(frame.income, 3, labels=False))
+
+    found = keyed(measure_explainability(model, frame, frame, task="multiclass_classification"))
+
+    assert ("denials_with_reasons", None) not in found
+    assert found["coverage", None].value == 1.0
+    assert found["importance", "income"].value > 0.5
+    assert found["direction", "income"].reason.startswith("of several classes each row's own is explained")
 
 
 @pytest.mark.parametrize("rows", [slice(0, 0), ["income", "debt"]], ids=["no rows", "other columns"])
