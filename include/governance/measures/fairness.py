@@ -619,14 +619,15 @@ def _code(name: str, values: Sequence[str], n: int) -> Coded:
     """Return one attribute as numbers; equal names of different values (1 and "1") are one group."""
     import pandas as pd
 
-    column: Any = getattr(values, "array", values)
+    column: Any = values if hasattr(values, "dtype") else np.asarray(values, dtype=object)
     if len(column) != n:
         raise InputError(f"Expected one group of {name!r} for each of {n} rows, found {len(column)}.")
-    if isinstance(column, pd.Categorical):
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = pd.Categorical(column)
         column = column if len(column.categories) <= MOST_GROUPS else column.remove_unused_categories()
         codes, found = column.codes, column.categories
     else:
-        codes, found = pd.factorize(column if hasattr(column, "dtype") else np.asarray(column, dtype=object))
+        codes, found = pd.factorize(column)
     if len(found) > MOST_GROUPS:
         raise InputError(
             f"Expected a protected attribute with few groups, found {len(found)} in {name!r}. Name a column of groups."

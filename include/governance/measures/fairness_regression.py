@@ -217,8 +217,7 @@ def _numbers(values: npt.ArrayLike, name: str) -> Array:
 def _take(values: Sequence[str], order: Array) -> Sequence[str]:
     import pandas as pd
 
-    column: Any = getattr(values, "array", values)
-    column = column if hasattr(column, "dtype") else np.asarray(column, dtype=object)
+    column: Any = values if hasattr(values, "dtype") else np.asarray(values, dtype=object)
     taken: Any = pd.api.extensions.take(column, order) if len(column) == len(order) else column
     return taken  # type: ignore[no-any-return]  # pandas' arrays are sequences that its types do not call so
 

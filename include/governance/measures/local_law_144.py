@@ -252,10 +252,10 @@ def _code(name: str, values: Sequence[Any], n: int) -> tuple[Array, list[str]]:
     """Return the category of each person, −1 where it is unknown, and the categories in the order of the data."""
     import pandas as pd
 
-    column: Any = getattr(values, "array", values)
+    column: Any = values if hasattr(values, "dtype") else np.asarray(values, dtype=object)
     if len(column) != n:
         raise InputError(f"Expected one category of {name!r} for each of {n} people, found {len(column)}.")
-    raw, found = pd.factorize(column if hasattr(column, "dtype") else np.asarray(column, dtype=object))
+    raw, found = pd.factorize(column)
     texts = [str(each) for each in found]
     names = list(dict.fromkeys(text for text in texts if text.casefold() != UNKNOWN))
     if len(names) > MOST_GROUPS:
