@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from governance.assessment import FAMILIES, Champion, Saved, measure_all, measure_groups
 from governance.catalog import ModelSpec, find_spec
 from governance.check import columns, examine
-from governance.errors import InputError
+from governance.errors import GovernanceError, InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.records import Measurement, Verdict
 from governance.settings import Settings
@@ -158,11 +158,16 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
     tell("Checking the contract, and fitting")
     with ProcessPoolExecutor(1, get_context("spawn")) as beside, Bench(settings, spec, policy, frame, asked) as bench:
         checking = beside.submit(_run_contract, spec, frame)
-        scores, estimator = bench.fit(bench.recipe)
+        fitted = None
+        try:
+            fitted = bench.fit(bench.recipe)
+        except GovernanceError:
+            if checking.result().success:
+                raise  # otherwise the data are at fault, and what the fit made of them is of no interest
         contract = checking.result()
         found = Trial(name, spec.title, len(frame), contract)
-        if contract.success:
-            found = bench.judged(found, scores, estimator, asked, tell)
+        if contract.success and fitted:
+            found = bench.judged(found, *fitted, asked, tell)
     return replace(found, seconds=time.monotonic() - started)
 
 

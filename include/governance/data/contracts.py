@@ -230,11 +230,15 @@ def _check_nothing_was_dropped(written: Sequence[dict[str, Any]], suite: Any, co
 
 
 def _result(one: Mapping[str, Any], outcome: Any, frame: "pd.DataFrame") -> ExpectationResult:
+    from governance.data.columns import logical_type
+
     kwargs = one["kwargs"]
     columns = contract_words.columns_of(kwargs)
     result = dict(outcome.result) if outcome is not None else {}
     success = outcome is not None and outcome.success is True
     absent = [column for column in columns if column not in frame.columns]
+    if one["type"] in (TYPE, TYPE_LIST) and not absent:
+        result["observed_value"] = logical_type(frame[columns[0]])  # the library names none where it looked at values
     count, percent = result.get("unexpected_count"), result.get("unexpected_percent")
     return ExpectationResult(
         type=one["type"],
