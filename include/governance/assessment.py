@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from governance.training.artifacts import LoadedModel
 
 
+Groups = Mapping[str, Any]
+"""Group of each row by protected attribute, each of shape (n)."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """The champion as something to compare with.
@@ -84,20 +88,28 @@ class Material(Protocol):
         advisories: Folder of known vulnerabilities; ``None`` where there is none.
     """
 
-    spec: ModelSpec
-    task: Task
-    minimum_n: int
-    seed: int
-    explained_rows: int
-    repeats: int
-    trained_here: bool
-    lock: Path
-    advisories: Path | None
-
+    @property
+    def spec(self) -> ModelSpec: ...  # noqa: D102
+    @property
+    def task(self) -> Task: ...  # noqa: D102
+    @property
+    def minimum_n(self) -> int: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def explained_rows(self) -> int: ...  # noqa: D102
+    @property
+    def repeats(self) -> int: ...  # noqa: D102
+    @property
+    def trained_here(self) -> bool: ...  # noqa: D102
+    @property
+    def lock(self) -> Path: ...  # noqa: D102
+    @property
+    def advisories(self) -> Path | None: ...  # noqa: D102
     @property
     def features(self) -> "pd.DataFrame": ...  # noqa: D102
     @property
-    def groups(self) -> Mapping[str, Array]: ...  # noqa: D102
+    def groups(self) -> Groups: ...  # noqa: D102
     @property
     def rows(self) -> Array: ...  # noqa: D102
     @property
@@ -171,7 +183,7 @@ def fairness(material: Material) -> list[Measurement]:
 
 
 def measure_groups(
-    spec: ModelSpec, task: Task, labels: Array, predictions: Array, groups: Mapping[str, Array], minimum_n: int
+    spec: ModelSpec, task: Task, labels: Array, predictions: Array, groups: Groups, minimum_n: int
 ) -> list[Measurement]:
     """Measure groups as the task allows: who is favoured, how far predictions are off, how often they are right."""
     from governance.measures import fairness as by_group
@@ -210,21 +222,22 @@ def drift(material: Material) -> list[Measurement]:
 
 def explainability(material: Material) -> list[Measurement]:
     """What drives the final model's answers, and whether the same drove the champion's."""
-    from governance.measures import drift as measures
+    from governance.measures.drift import importance_drift
     from governance.measures.explainability import measure_explainability
 
-    rows = material.features
     found = measure_explainability(
         material.model.estimator,
-        rows,
-        rows,
+        material.features,
+        material.features,
         task=material.task.name,
         limit_rows=material.explained_rows,
         seed=material.seed,
+        favourable=material.model.description.favourable,
+        decide=_decide(material) if isinstance(material.task, BinaryClassification) else None,
     )
-    importances = {m.slice["feature"]: m.value for m in found if m.name == "explainability.importance" and m.value}
+    importances = {one.slice["feature"]: one.value for one in found if one.name == "explainability.importance"}
     champion = material.champion
-    return [*found, measures.importance_drift(champion.importances if champion else None, importances)]
+    return [*found, importance_drift(champion.importances if champion else None, importances)]
 
 
 def leakage(material: Material) -> list[Measurement]:
@@ -250,17 +263,27 @@ def robustness(material: Material) -> list[Measurement]:
         material.labels,
         material.predictions,
         task=material.task.name,
+        decide=_decide(material),
+        groups={name: groups[material.rows] for name, groups in material.groups.items()},
         seed=material.seed,
+        minimum_n=material.minimum_n,
     )
 
 
+def _decide(material: Material) -> Callable[[Array], Array]:
+    threshold = material.model.description.threshold
+    return lambda scores: material.task.decide(scores, threshold)
+
+
 def operations(material: Material) -> list[Measurement]:
-    """How fast the final bytes answer in a fresh process, and what they need."""
+    """How fast the final bytes answer in a fresh process, and what they and their environment need."""
     from governance.measures.operations import measure_latency
+    from governance.measures.operations_vulnerabilities import measure_vulnerabilities
 
     with material.saved() as saved:
         row = material.features.iloc[:1]
-        return measure_latency(saved.folder, saved.loader, row, arguments=saved.arguments, repeats=material.repeats)
+        timed = measure_latency(saved.folder, saved.loader, row, arguments=saved.arguments, repeats=material.repeats)
+    return [*timed, *measure_vulnerabilities(material.lock, material.advisories)]
 
 
 FAMILIES: dict[str, Callable[[Material], list[Measurement]]] = {

@@ -30,6 +30,8 @@ KEY_TAG = "governance.key"
 MODEL_FOLDER = "model"
 EVIDENCE_FILE = "evidence/evidence.json"
 PING_SECONDS = 5.0
+RETRIES = 2
+"""Tries beside the first, of a request that a server which answered a moment ago does not answer."""
 LONGEST_PARAM, LONGEST_TAG = 6000, 5000
 BATCH = 100
 """Parameters in one request; MLflow takes no more."""
@@ -261,10 +263,12 @@ def _client(url: str) -> Iterator["MlflowClient"]:
     ping(url)
     import requests
     from mlflow import MlflowClient
-    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+    from mlflow import environment_variables as variables
     from mlflow.exceptions import MlflowException, RestException
 
-    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
+    variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
+    # Seven tries by default, for four minutes: whoever calls knows better when to try again.
+    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)
     try:
         yield MlflowClient(tracking_uri=url, registry_uri=url)
     except RestException as error:
