@@ -9,10 +9,10 @@ Plain data without imports, so that the command line can read it at once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Better = Literal["higher", "lower"]
-Of = Literal["everything", "attributes", "groups", "features", "classes"]
+Of = Literal["everything", "attributes", "groups", "features", "classes", "slices", "packages"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class MeasureInfo:
         better: Which way is better; ``None`` where neither is by itself.
         unit: One of :data:`RANGES`; ``amount`` and ``number`` are in the unit of the target.
         family: The part of the name before the dot.
-        of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature, a class.
+        of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature, a class, a
+            slice, a package.
         lowest: The smallest value it can take; ``None`` without an end.
         highest: The largest value it can take; ``None`` without an end.
         has_interval: Whether it comes with a 95 % interval. What is counted has none.
@@ -125,13 +126,32 @@ fairness.standardised_mean_difference   lower   deviations   attributes  Standar
 fairness.mean_error_difference          lower   amount       attributes  Mean error difference
 fairness.share_compared                 higher  share        attributes  Share compared
 explainability.coverage                 higher  share        everything  Explained predictions
+explainability.top_3_share              higher  share        everything  Explained by the top 3
+explainability.top_5_share              higher  share        everything  Explained by the top 5
 explainability.top_10_share             higher  share        everything  Explained by the top 10
+explainability.stability                higher  correlation  everything  Stability of the ranking
+explainability.unused_features          lower   count        everything  Unused features
+explainability.denials_with_reasons     higher  share        everything  Denials with reasons
 explainability.importance               -       share        features    Importance
 explainability.direction                -       correlation  features    Direction
+robustness.noise_flips                  lower   share        everything  Decisions changed by noise
+robustness.noise_change                 lower   deviations   everything  Predictions moved by noise
+robustness.missing_flips                lower   share        everything  Decisions changed by a missing value
+robustness.missing_change               lower   deviations   everything  Predictions moved by a missing value
+robustness.missing_refused              -       share        everything  Missing values refused
+robustness.feature_missing_flips        lower   share        features    Decisions changed without the feature
+robustness.feature_missing_change       lower   deviations   features    Predictions moved without the feature
+robustness.worst_slice_accuracy         higher  share        everything  Accuracy of the worst slice
+robustness.worst_slice_error            lower   ratio        everything  Error of the worst slice
+robustness.slice_accuracy               higher  share        slices      Accuracy of the slice
+robustness.slice_error                  lower   ratio        slices      Error of the slice
 operations.latency_p50_ms               lower   ms           everything  Latency p50, ms
 operations.latency_p99_ms               lower   ms           everything  Latency p99, ms
 operations.load_ms                      lower   ms           everything  Loading time, ms
 operations.artifact_bytes               lower   bytes        everything  Model size, bytes
+operations.peak_memory_bytes            lower   bytes        everything  Peak memory, bytes
+operations.known_vulnerabilities        lower   count        everything  Known vulnerabilities
+operations.package_vulnerabilities      lower   count        packages    Known vulnerabilities of the package
 provenance.uncommitted_changes          lower   count        everything  Uncommitted changes
 provenance.unknown_authors              lower   count        everything  Authors not in people.yaml
 provenance.overdue_findings             lower   count        everything  Overdue findings
@@ -142,8 +162,13 @@ COUNTED = frozenset(
     {
         "fairness.share_compared",
         "fairness.selection_rate_z",
+        "explainability.unused_features",
+        "robustness.missing_refused",
         "operations.load_ms",
         "operations.artifact_bytes",
+        "operations.peak_memory_bytes",
+        "operations.known_vulnerabilities",
+        "operations.package_vulnerabilities",
         "provenance.uncommitted_changes",
         "provenance.unknown_authors",
         "provenance.overdue_findings",
@@ -152,7 +177,7 @@ COUNTED = frozenset(
 """What is counted or is itself a test, and so has no interval."""
 
 WAYS: dict[str, Better | None] = {"higher": "higher", "lower": "lower", "-": None}
-PARTS: dict[str, Of] = {of: of for of in ("everything", "attributes", "groups", "features", "classes")}
+PARTS: dict[str, Of] = {of: of for of in get_args(Of)}
 
 
 def _read() -> Iterator[tuple[str, MeasureInfo]]:

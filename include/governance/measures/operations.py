@@ -4,8 +4,9 @@ Timed in a fresh process with an environment of its own, for that is how it will
 this process's secrets is within its reach. The file is its own child program (``python -m``); request and answer are
 JSON files, so that a model may print what it likes.
 
-Neighbours: whoever calls names the loader, so that this family knows no artifact format. Not guaranteed: that another
-machine, or this one under load, is as fast.
+Neighbours: whoever calls names the loader, so that this family knows no artifact format;
+:mod:`~governance.measures.operations_vulnerabilities` counts what is known against the locked environment. Not
+guaranteed: that another machine, or this one under load, is as fast.
 """
 
 import importlib
@@ -59,8 +60,8 @@ def measure_latency(
         seconds: How long the process may take before it is ended.
 
     Returns:
-        ``latency_p50_ms``, ``latency_p99_ms``, ``load_ms`` and ``artifact_bytes``; the first three without a value and
-        with a reason where the model could not be loaded or asked.
+        ``latency_p50_ms``, ``latency_p99_ms``, ``load_ms``, ``peak_memory_bytes`` and ``artifact_bytes``; all but the
+        last without a value and with a reason where the model could not be loaded or asked.
 
     Raises:
         InputError: The folder does not exist, the row is not one row, or the loader is not ``module:function``.
@@ -83,6 +84,7 @@ def measure_latency(
         latency_p50_ms(answer, reason),
         latency_p99_ms(answer, reason),
         load_ms(answer, reason),
+        peak_memory_bytes(answer, reason),
         artifact_bytes(artifact),
     ]
 
@@ -120,6 +122,20 @@ def load_ms(answer: Json, reason: str | None) -> Measurement:
     if answer is None:
         return Measurement("operations.load_ms", None, 0, reason=reason)
     return Measurement("operations.load_ms", answer["load_ms"], 1, method="counted")
+
+
+def peak_memory_bytes(answer: Json, reason: str | None) -> Measurement:
+    """Largest memory that the process had in use, from its start to its last prediction.
+
+    Formula: the peak resident set size of a fresh process that loads the model and makes all timed predictions, the
+    interpreter and the libraries included.
+    Source: counted by the system: ``VmHWM`` of /proc/self/status (Linux), else ``ru_maxrss`` of getrusage.
+    Ideal: small enough for as many processes as are to serve.
+    Limits: one row at a time; larger requests and the scoring service itself need more.
+    """
+    if answer is None:
+        return Measurement("operations.peak_memory_bytes", None, 0, reason=reason)
+    return Measurement("operations.peak_memory_bytes", answer["peak_memory_bytes"], 1, method="counted")
 
 
 def artifact_bytes(artifact: Path) -> Measurement:
@@ -197,8 +213,25 @@ def _child(work: Path) -> None:
     import pandas as pd
 
     row = pd.read_parquet(work / "row.parquet")
-    answer = {"load_ms": (loaded - started) * 1000, "latencies_ms": _time(model, row, request["repeats"])}
+    answer = {
+        "load_ms": (loaded - started) * 1000,
+        "latencies_ms": _time(model, row, request["repeats"]),
+        "peak_memory_bytes": _peak_memory(),
+    }
     (work / "answer.json").write_text(json.dumps(answer))
+
+
+def _peak_memory() -> int:
+    """Return the largest resident set of this process so far, in bytes."""
+    try:
+        # Not getrusage: on Linux its peak outlives exec, so that a small child of a large process looks as large.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _time(model: Any, row: "pd.DataFrame", repeats: int) -> list[float]:

@@ -1,5 +1,6 @@
 """The catalogue lists exactly what the families produce, and knows every rule of every policy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from governance.measures.fairness import measure_fairness
 from governance.measures.fairness_regression import measure_regression_fairness
 from governance.measures.multiclass import measure_multiclass
 from governance.measures.operations import measure_latency
+from governance.measures.operations_vulnerabilities import measure_vulnerabilities
 from governance.measures.performance import measure_performance
 from governance.measures.regression import measure_regression
+from governance.measures.robustness import measure_robustness
 from governance.settings import ROOT
 
 POLICIES = sorted((ROOT / "include" / "policies").glob("*.yaml")) + sorted(
@@ -43,8 +46,31 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         *measure_fairness(labels, decisions, groups, [("sex", "age")]),
         *measure_regression_fairness(frame["income"], frame["income"] + frame["debt"] + 9, groups, [("sex", "age")]),
         *measure_explainability(model, frame.head(50), frame.head(50)),
+        *robustness_of_both(model, frame, labels, decisions),
         *measure_latency(artifact, "json:loads", frame.head(1), seconds=20),
+        *vulnerabilities_of(artifact),
     ]
+
+
+def robustness_of_both(model: LogisticRegression, frame: pd.DataFrame, labels: np.ndarray, said: np.ndarray) -> list:
+    """Return the measurements of decisions, and of numbers that cope with what is missing."""
+
+    def score(rows: pd.DataFrame) -> np.ndarray:
+        return model.predict_proba(rows.fillna(0))[:, 1]
+
+    return [
+        *measure_robustness(score, frame, labels, said, task="binary_classification", decide=np.round),
+        *measure_robustness(score, frame, labels, score(frame), task="regression"),
+    ]
+
+
+def vulnerabilities_of(folder: Path) -> list:
+    """Return the measurements of an environment with a vulnerable package."""
+    (folder / "requirements.txt").write_text("jinja2==1.0\n")
+    affected = [{"package": {"ecosystem": "PyPI", "name": "jinja2"}, "versions": ["1.0"]}]
+    (folder / "advisories").mkdir()
+    (folder / "advisories" / "a.json").write_text(json.dumps({"id": "A", "modified": "2026", "affected": affected}))
+    return measure_vulnerabilities(folder / "requirements.txt", folder / "advisories")
 
 
 def of_other_tasks(random: np.random.Generator, n: int) -> list:
@@ -70,7 +96,9 @@ def test_what_is_measured_of_an_attribute_a_group_or_a_feature_is_listed_so(prod
     def of(slice_: dict) -> str:
         if not slice_:
             return "everything"
-        return {"attribute": "attributes", "feature": "features", "class": "classes"}.get(next(iter(slice_)), "groups")
+        of_what = {"attribute": "attributes", "feature": "features", "class": "classes"}
+        of_what |= {"slice": "slices", "package": "packages"}
+        return of_what.get(next(iter(slice_)), "groups")
 
     assert {m.name: of(m.slice) for m in produced} == {m.name: MEASURES[m.name].of for m in produced}
 

@@ -31,7 +31,7 @@ def measure(artifact, loader, **keywords):
 def test_a_model_is_loaded_asked_and_weighed(artifact):
     found = measure(artifact, "load", repeats=400)
 
-    assert list(found) == ["latency_p50_ms", "latency_p99_ms", "load_ms", "artifact_bytes"]
+    assert list(found) == ["latency_p50_ms", "latency_p99_ms", "load_ms", "peak_memory_bytes", "artifact_bytes"]
     assert 0 < found["latency_p50_ms"].value <= found["latency_p99_ms"].value < 1000
     assert found["latency_p50_ms"].n == found["latency_p99_ms"].n == 400
     for each in (found["latency_p50_ms"], found["latency_p99_ms"]):
@@ -44,6 +44,16 @@ def test_loading_is_timed_apart_from_answering(artifact):
 
     assert found["load_ms"].value >= 300
     assert found["latency_p50_ms"].value < 300
+
+
+def test_the_memory_that_the_model_takes_is_measured_and_not_that_of_who_asks(artifact):
+    ours = np.ones(75_000_000)  # 600 MB, in use: on Linux, getrusage of a child says at least as much
+
+    small, large = (measure(artifact, loader)["peak_memory_bytes"] for loader in ("load", "load_a_lot"))
+
+    assert 20e6 < small.value < 500e6 < ours.nbytes
+    assert large.value - small.value == pytest.approx(200e6, rel=0.1)
+    assert (small.n, small.method) == (1, "counted")
 
 
 def test_the_loader_gets_its_arguments(artifact):
@@ -65,7 +75,7 @@ def test_a_model_may_print_what_it_likes(artifact):
 def test_a_model_that_does_not_load_leaves_a_reason_and_its_size(artifact, loader, reason):
     found = measure(artifact, loader)
 
-    for name in ("latency_p50_ms", "latency_p99_ms", "load_ms"):
+    for name in ("latency_p50_ms", "latency_p99_ms", "load_ms", "peak_memory_bytes"):
         assert found[name].value is None
         assert reason in found[name].reason
     assert found["artifact_bytes"].value == 113

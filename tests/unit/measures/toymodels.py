@@ -30,6 +30,14 @@ def load_slowly(folder):
     return load(folder)
 
 
+def load_a_lot(folder):
+    """Take 200 MB."""
+    model = load(folder)
+    model.weights = bytearray(200_000_000)
+    model.weights[::4096] = b"x" * len(model.weights[::4096])
+    return model
+
+
 def fail(folder):
     raise ValueError("this file is broken")
 
