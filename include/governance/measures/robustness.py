@@ -13,7 +13,7 @@ that changes which are not small, or were chosen by an adversary, do as little. 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -335,7 +335,8 @@ def _blank(column: "pd.Series") -> Any:
 
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
         return np.full(len(column), np.nan)
-    return pd.array([None] * len(column), dtype=column.dtype)
+    nothing: list[Any] = [None] * len(column)
+    return pd.Series(nothing, dtype=cast("Any", column.dtype)).array
 
 
 # --- slices ----------------------------------------------------------------------------------------------------------
