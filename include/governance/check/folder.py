@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from governance import policyfile, yamlfile
 from governance.catalog import ModelSpec, People, load_people, load_spec
-from governance.check import columns, files, roles, rules, spec
+from governance.check import columns, files, roles, rules, spec, undecided
 from governance.errors import InputError
 from governance.policyfile import PolicyFile, TierFile
 from governance.settings import Settings
@@ -77,6 +77,7 @@ def examine(settings: Settings, name: str, *, data: bool = False, contract: bool
     notes: list[Fault] = []
     if parts.spec and parts.people and parts.own and parts.tier:
         notes += roles.notes(parts.spec, parts.people, parts.own, parts.tier)
+    notes += undecided.notes(folder)
     if data and parts.spec:
         missing, unmentioned = columns.compare(parts.spec, _personal_data(parts), contract=contract)
         found, notes = found + missing, notes + unmentioned

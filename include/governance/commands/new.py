@@ -84,6 +84,7 @@ def _document(made: Drafted) -> Json:
         "proxies": parts.proxies,
         "leaks": parts.leaks,
         "left_out": parts.left_out,
+        "personal": parts.personal,
         "evaluation": dict(folder.training.evaluation),
         "expectations": made.expectations,
         "next": _next(folder),

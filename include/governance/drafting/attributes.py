@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from governance.catalog import Protected
+from governance.data.protected import UNKNOWN, derive
 from governance.drafting import names
 from governance.drafting.profile import Column, Profile
 from governance.errors import InputError
@@ -67,6 +68,11 @@ class Attribute:
     notes: tuple[str, ...] = ()
 
     @property
+    def groups(self) -> int:
+        """How many groups there are, besides those of whom it is not known."""
+        return len(set(self.sizes) - {UNKNOWN})
+
+    @property
     def in_words(self) -> str:
         """Its name, its columns and the size of its groups, in one line."""
         groups = ", ".join(f"{group} {size:,}" for group, size in self.sizes.items())
@@ -81,7 +87,8 @@ def proposed(profile: Profile, target: str) -> list[Attribute]:
         attribute = names.attribute_of(column.name)
         if attribute and column.name != target and _holds_groups(column, attribute):
             by_attribute.setdefault(attribute, []).append(column)
-    return [made for name, columns in by_attribute.items() for made in _attributes(profile, name, columns)]
+    made = [one for name, columns in by_attribute.items() for one in _attributes(profile, name, columns)]
+    return [one for one in made if one.groups > 1]
 
 
 def named(profile: Profile, columns: Sequence[str], target: str) -> list[Attribute]:
@@ -107,7 +114,13 @@ def named(profile: Profile, columns: Sequence[str], target: str) -> list[Attribu
                 f"({column.distinct:,} different). Cut it into groups in the source, or name another column."
             )
         by_attribute.setdefault(attribute, []).append(column)
-    return [made for name, found in by_attribute.items() for made in _attributes(profile, name, found)]
+    made = [one for name, found in by_attribute.items() for one in _attributes(profile, name, found)]
+    for one in made:
+        if one.groups < 2:
+            raise InputError(
+                f"Expected two groups or more to compare, found one in {one.in_words}. Name another column."
+            )
+    return made
 
 
 def _own_name(column: str) -> str:
@@ -218,8 +231,6 @@ def _of_column(profile: Profile, own: str, attribute: str, column: Column) -> At
 def _made(
     profile: Profile, name: str, written: Protected, columns: Sequence[str], notes: tuple[str, ...] = ()
 ) -> Attribute:
-    from governance.data.protected import derive
-
     groups = derive(profile.frame, {name: written})[name]
     sizes = {str(group): int(count) for group, count in groups.value_counts().items()}
     return Attribute(name, written, tuple(columns), sizes, "its name", notes)

@@ -48,17 +48,21 @@ def suite(name: str, profile: Profile, outcome: Outcome, protected: Collection[s
         hidden: Columns with personal data, of which no value may stand in the file.
     """
     closed = {outcome.column.name, *protected} if outcome.task != "regression" else set(protected)
-    expectations = list(_of_table(profile))
+    alike = profile.alike(hidden)
+    expectations = list(_of_table(profile, hidden, alike))
     for column in profile.columns.values():
-        expectations += _of_column(column, listed=column.name in closed, hidden=column.name in hidden)
+        if column.name in hidden:
+            expectations += _of_hidden(column)
+        else:
+            expectations += _of_column(column, listed=column.name in closed)
     notes = [
         f"What the data of {name} must look like: drafted by `governance new` from {profile.rows:,} rows. "
         "critical: a breach blocks and quarantines the snapshot. warning: it is recorded, and the run goes on.",
         "meta.notes says how much room there is. Narrow it where you know better: what must never happen, critical.",
         "Bounds on means and medians find changed units and flipped codes. They are not for drift, which is measured.",
     ]
-    if not _says_something(profile):
-        notes.append(f"{profile.alike:,} rows are the same as another in everything, so nothing is said of copies.")
+    if not _says_something(profile, alike):
+        notes.append(f"{alike:,} rows are the same as another in everything, so nothing is said of copies.")
     return {"name": name, "meta": {"notes": notes}, "expectations": expectations}
 
 
@@ -84,7 +88,7 @@ def _expect(kind: str, notes: str = "", severity: str = "critical", **kwargs: An
     return {"type": f"expect_{kind}", "kwargs": kwargs, "severity": severity, "meta": meta}
 
 
-def _of_table(profile: Profile) -> Iterator[Json]:
+def _of_table(profile: Profile, hidden: Collection[str], alike: int) -> Iterator[Json]:
     rows, names = profile.rows, list(profile.columns)
     yield _expect(
         "table_row_count_to_be_between",
@@ -98,24 +102,31 @@ def _of_table(profile: Profile) -> Iterator[Json]:
         column_set=names,
         exact_match=True,
     )
-    if len(names) > 1 and _says_something(profile):
-        share = profile.alike / rows
+    told = [name for name in names if name not in hidden]
+    if len(told) > 1 and _says_something(profile, alike):
+        share = alike / rows
         allowed = max(ALIKE, 2 * share)
         yield _expect(
             "compound_columns_to_be_unique",
-            f"{profile.alike:,} rows are the same as another in everything. Up to {allowed:.1%}: rows delivered twice "
+            f"{alike:,} rows are the same as another in everything. Up to {allowed:.1%}: rows delivered twice "
             "would be counted twice.",
-            column_list=names,
+            column_list=told,
             ignore_row_if="never",
             mostly=_down(1 - allowed),
         )
 
 
-def _says_something(profile: Profile) -> bool:
-    return profile.alike <= TOO_MANY_ALIKE * profile.rows
+def _says_something(profile: Profile, alike: int) -> bool:
+    return alike <= TOO_MANY_ALIKE * profile.rows
 
 
-def _of_column(column: Column, *, listed: bool, hidden: bool) -> Iterator[Json]:
+def _of_hidden(column: Column) -> Iterator[Json]:
+    """Yield what holds of a personal column, raw or masked: whether there is something in it."""
+    if column.distinct:
+        yield from _presence(column)
+
+
+def _of_column(column: Column, *, listed: bool) -> Iterator[Json]:
     name = column.name
     if column.distinct == 0:
         notes = "Nothing is in it today. Something is in it: what is it, and may the model use it?"
@@ -123,8 +134,6 @@ def _of_column(column: Column, *, listed: bool, hidden: bool) -> Iterator[Json]:
         return
     yield _type(column)
     yield from _presence(column)
-    if hidden:
-        return
     if listed and column.values and not any(isinstance(value, float) for value in column.values):
         notes = "A new value would be a new class, or a new group: people must hear of it."
         yield _expect("column_values_to_be_in_set", notes, column=name, value_set=list(column.values))

@@ -6,6 +6,7 @@ All or nothing: the folder is written beside the others under a name that nobody
 Not guaranteed: that two people who draft the same folder at the same moment are told apart. The later rename fails.
 """
 
+import csv
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from governance.catalog import ModelSpec, People, TaskName, Tier, people_of
+from governance.catalog import People, TaskName, Tier, people_of
 from governance.drafting import attributes, contract, writing
 from governance.drafting.attributes import Attribute
 from governance.drafting.outcome import Outcome, last_guess, outcome_of
@@ -26,11 +27,14 @@ from governance.drafting.training import training_of
 from governance.drafting.writing import Folder
 from governance.errors import GovernanceError, InputError
 from governance.settings import Settings
+from governance.yamlfile import Fault, FaultyFileError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+
+NOT_COPIED = "personal data: not even in the copy of the data. decide: deliver without it"
 
 LARGEST_COPY = 64 * 1024**2
 """Bytes. A larger file is named where it lies: folders are under version control."""
@@ -138,6 +142,10 @@ def draft(settings: Settings, asked: Request, person: Asker | None, working: Pat
     owner, developers = _people(settings, people, asked)
     tier, why_tier = _tier(asked, no_persons)
     named, why_source = _named(source, parts)
+    copied = named.startswith(("csv:data.", "parquet:data."))
+    if copied and parts.personal:
+        found = found.without(list(parts.personal))
+        parts = replace(parts, personal={}, left_out={**parts.left_out, **dict.fromkeys(parts.personal, NOT_COPIED)})
     folder = Folder(
         name=asked.name,
         owner=owner,
@@ -153,7 +161,7 @@ def draft(settings: Settings, asked: Request, person: Asker | None, working: Pat
         parts=parts,
         training=training_of(outcome, parts.features, found.rows),
     )
-    return _write(settings, folder, source)
+    return _write(settings, folder, source if copied else None)
 
 
 # --- the data ------------------------------------------------------------------------------------------------------
@@ -202,12 +210,11 @@ def _named(source: Source, parts: Parts) -> tuple[str, str]:
     if source.file is None:
         return source.read, "read from where it is at every run"
     kind = source.read.partition(":")[0]
-    if parts.personal:
-        columns = ", ".join(parts.personal)
-        return source.read, f"not copied: personal data ({columns}) do not belong under version control"
     if source.file.stat().st_size > LARGEST_COPY:
         return source.read, f"not copied: over {LARGEST_COPY // 1024**2} MB. decide: where will the next be?"
-    return f"{kind}:data.{kind}", "a copy, so that this folder stands alone. decide: where will the next be?"
+    besides = f" without {', '.join(parts.personal)} (personal data)" if parts.personal else ""
+    said = f"a copy{besides}, so that this folder stands alone. decide: where will the next delivery be?"
+    return f"{kind}:data.{kind}", said
 
 
 # --- what a person says --------------------------------------------------------------------------------------------
@@ -365,27 +372,28 @@ def _tier(asked: Request, no_persons: str | None) -> tuple[Tier, str]:
 # --- the folder ----------------------------------------------------------------------------------------------------
 
 
-def _write(settings: Settings, folder: Folder, source: Source) -> Drafted:
+def _write(settings: Settings, folder: Folder, copied: Source | None) -> Drafted:
     """Write beside the other folders, hold the draft to what it claims, and rename."""
     place = settings.models / folder.name
     made = Path(tempfile.mkdtemp(prefix=".new-", dir=settings.models))
     try:
         draft = made / folder.name
         draft.mkdir()
-        expectations = _files(draft, folder, source)
-        _hold_to_check(replace(settings, models=made), folder)
-        _hold_to_contract(draft, folder)
+        expectations = _files(draft, folder)
+        if copied is not None and copied.file is not None:
+            _copy(copied.file, draft / folder.source.partition(":")[2], folder.profile)
+        _hold(replace(settings, models=made), folder)
         if place.exists():
             raise InputError(f"{place} was made by somebody else meanwhile. Nothing was written.")
         os.rename(draft, place)
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"Cannot write {place}: {error}. Nothing is left of it.") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return Drafted(place, tuple(sorted(path.name for path in place.iterdir())), folder, expectations)
 
 
-def _files(draft: Path, folder: Folder, source: Source) -> int:
+def _files(draft: Path, folder: Folder) -> int:
     protected = [column for attribute in folder.protected for column in attribute.columns]
     document = contract.suite(folder.name, folder.profile, folder.outcome, protected, folder.parts.personal)
     texts = {
@@ -396,39 +404,74 @@ def _files(draft: Path, folder: Folder, source: Source) -> int:
     }
     for name, text in texts.items():
         (draft / name).write_text(text, encoding="utf-8")
-    copy = folder.source.partition(":")[2]
-    if source.file is not None and copy.startswith("data."):
-        shutil.copyfile(source.file, draft / copy)
     return len(document["expectations"])
 
 
-def _hold_to_check(settings: Settings, folder: Folder) -> None:
-    from governance.check import columns, examine
+def _copy(source: Path, target: Path, profile: Profile) -> None:
+    """Copy a data file, without the columns that the profile has no more, and hold the copy to what was looked at.
 
-    faults = list(examine(settings, folder.name).faults)
-    if not faults:
-        faults, _ = columns.against(_spec(settings, folder), folder.profile.frame)
-    if faults:
-        said = "\n".join(f"  {fault.file.name}: {fault.found} {fault.remedy}" for fault in faults)
-        raise InputError(
-            f"The draft would not pass `governance check`, so nothing was written:\n{said}\n"
-            f"Name other people (--owner, --developer), another --tier, or other columns."
-        )
+    Raises:
+        InputError: The copy does not read as what was looked at: the file changed meanwhile.
+    """
+    from governance.data.columns import content_digest
+    from governance.data.sources import read_source
+
+    if not profile.dropped:
+        shutil.copyfile(source, target)
+    elif target.suffix == ".csv":
+        _copy_csv(source, target, profile.dropped)
+    else:
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(source).drop_columns(list(profile.dropped)), target)
+    if content_digest(read_source(target.name, target.parent)) != content_digest(profile.frame):
+        raise InputError(f"Expected {source} to stay as it was while it was copied, found another. Run this again.")
 
 
-def _spec(settings: Settings, folder: Folder) -> ModelSpec:
+def _copy_csv(source: Path, target: Path, dropped: Sequence[str]) -> None:
+    """Copy a CSV file field by field as text, so that no number is written another way."""
+    with (
+        source.open(encoding="utf-8-sig", newline="") as read,
+        target.open("w", encoding="utf-8", newline="") as written,
+    ):
+        lines, out = csv.reader(read), csv.writer(written, lineterminator="\n")
+        header = next(lines)
+        kept = [position for position, name in enumerate(header) if name not in dropped]
+        out.writerow([header[position] for position in kept])
+        out.writerows([line[position] for position in kept] for line in lines if line)
+
+
+def _hold(settings: Settings, folder: Folder) -> None:
+    """Refuse a draft that ``governance check`` finds fault with, or whose data break its own contract."""
     from governance.catalog import find_spec
+    from governance.check import columns, examine
+    from governance.policy import load_policy
 
-    return find_spec(settings, folder.name)
+    if found := examine(settings, folder.name).faults:
+        raise _refused(found)
+    spec = find_spec(settings, folder.name)
+    how = load_policy(spec.folder, settings.policies).personal_data
+    try:
+        frame = columns.accepted(spec, folder.profile.frame, how)
+    except FaultyFileError as error:
+        raise _refused(error.faults) from error
+    if frame.size <= MOST_CELLS:
+        _hold_to_contract(spec.contract, frame)
 
 
-def _hold_to_contract(draft: Path, folder: Folder) -> None:
+def _refused(faults: Sequence[Fault]) -> InputError:
+    said = "\n".join(f"  {fault.file.name}: {fault.found} {fault.remedy}" for fault in faults)
+    return InputError(
+        f"The draft would not pass `governance check`, so nothing was written:\n{said}\n"
+        f"Name other people (--owner, --developer), another --tier, or other columns."
+    )
+
+
+def _hold_to_contract(path: Path, frame: "pd.DataFrame") -> None:
     from governance.data.contracts import run_contract
 
-    if folder.profile.frame.size > MOST_CELLS:
-        return
     try:
-        unmet = run_contract(folder.profile.frame, draft / "contract.json").unmet()
+        unmet = run_contract(frame, path).unmet()
     except GovernanceError as error:
         raise InputError(f"The contract that was drafted cannot be run: {error} Nothing was written.") from error
     if unmet:

@@ -7,6 +7,8 @@ A name is cut into words at every change of case, digit and punctuation: ``nativ
 import re
 from collections.abc import Iterable
 
+from governance.catalog import PersonalKind
+
 WORD = re.compile(r"[^\W\d_]+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -52,11 +54,22 @@ PROTECTED_PAIRS: tuple[tuple[str, str, str], ...] = (
 PROXIES = _set("zip zipcode postcode postal plz tract neighborhood neighbourhood district suburb county")
 """Where people live tells much of who they are."""
 
-PERSONAL = _set(
-    "email mail phone telephone mobile fax surname lastname firstname forename fullname ssn passport iban address "
-    "street birthdate dob birthday vorname nachname strasse telefon geburtsdatum prenom adresse"
+PERSONAL: dict[PersonalKind, frozenset[str]] = {
+    "email": _set("email mail"),
+    "phone": _set("phone telephone mobile fax telefon"),
+    "social_security": _set("ssn"),
+    "name": _set("surname lastname firstname forename fullname vorname nachname prenom"),
+    "other": _set("passport iban address street strasse adresse birthdate dob birthday geburtsdatum"),
+}
+PERSONAL_PAIRS: tuple[tuple[PersonalKind, str, str], ...] = (
+    ("name", "first", "name"),
+    ("name", "last", "name"),
+    ("name", "full", "name"),
+    ("name", "family", "name"),
+    ("other", "date", "birth"),
+    ("social_security", "social", "security"),
 )
-PERSONAL_PAIRS = (("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"), ("date", "birth"))
+"""Kind, and two words that together name it."""
 
 IDENTIFIER = _set("id ids uuid guid key nr identifier rowid rownum index lfdnr")
 
@@ -99,10 +112,13 @@ def is_proxy(name: str) -> bool:
     return _any(words(name), PROXIES)
 
 
-def is_personal(name: str) -> bool:
-    """Say whether a name speaks of what identifies or reaches a person."""
+def personal_kind(name: str) -> PersonalKind | None:
+    """Return what kind of personal data a name speaks of: what identifies or reaches a person."""
     found = words(name)
-    return _any(found, PERSONAL) or any(set(pair) <= set(found) for pair in PERSONAL_PAIRS)
+    for kind, *pair in PERSONAL_PAIRS:
+        if set(pair) <= set(found):
+            return kind
+    return next((kind for kind, known in PERSONAL.items() if _any(found, known)), None)
 
 
 def is_identifier(name: str) -> bool:

@@ -5,8 +5,10 @@ A column is a feature only where nothing speaks against it. Each of the others h
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from governance.catalog import PersonalKind
+from governance.data.personal import detect, identifier
 from governance.drafting import names
 from governance.drafting.attributes import Attribute, says_the_same
 from governance.drafting.outcome import Outcome
@@ -24,6 +26,10 @@ LOOKED_AT = 20_000
 LEAVES = 8
 ROWS_OF_A_LEAF = 5
 
+PERSONAL = "personal data: they must not reach a model"
+
+DATE = r"\s*\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\s*\d{1,2}[./]\d{1,2}[./]\d{2,4}( .*)?"
+
 NEARLY_ALL = 0.9
 """Share of different texts from which a column is an identifier or free text, and no category."""
 
@@ -37,7 +43,7 @@ class Parts:
         leaks: Column → why it seems to tell the outcome.
         left_out: Column → why it is no feature.
         proxies: Features that say where people live, or how many of a group live there.
-        personal: Columns with personal data; they are among those left out, too.
+        personal: Column with personal data → of what kind; they are among those left out, too.
         strength: Feature → how well it alone predicts the target: the measure's name and its value.
     """
 
@@ -45,7 +51,7 @@ class Parts:
     leaks: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     proxies: list[str] = field(default_factory=list)
-    personal: list[str] = field(default_factory=list)
+    personal: dict[str, PersonalKind] = field(default_factory=dict)
     strength: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
@@ -65,12 +71,16 @@ def parts_of(profile: Profile, outcome: Outcome, protected: Sequence[Attribute],
         persons: Whether the rows are about persons; else no name speaks of a protected attribute.
     """
     parts = Parts()
+    looks_personal = {one.column: one.kind for one in detect(profile.frame)}
     taken = {outcome.column.name, *(column for attribute in protected for column in attribute.columns)}
     sources = [profile.columns[name] for attribute in protected for name in attribute.columns]
     for column in profile.columns.values():
         if column.name in taken:
             continue
-        why = _against(profile, column, sources, parts, persons=persons)
+        kind = looks_personal.get(column.name) or (names.personal_kind(column.name) if persons else None)
+        if kind:
+            parts.personal[column.name] = cast("PersonalKind", kind)
+        why = PERSONAL if kind else _against(profile, column, sources, persons=persons)
         if why:
             parts.left_out[column.name] = why
             continue
@@ -86,19 +96,16 @@ def parts_of(profile: Profile, outcome: Outcome, protected: Sequence[Attribute],
     return parts
 
 
-def _against(profile: Profile, column: Column, sources: Sequence[Column], parts: Parts, *, persons: bool) -> str | None:
+def _against(profile: Profile, column: Column, sources: Sequence[Column], *, persons: bool) -> str | None:
     """Return why a column is no feature, or None."""
     if column.distinct == 0:
         return "nothing is in it"
     if column.distinct == 1:
         return "the same value wherever it is recorded" if column.missing else "the same value in every row"
-    if persons and _is_personal(profile, column):
-        parts.personal.append(column.name)
-        return "personal data: it must not reach a model"
     same = next((one.name for one in sources if says_the_same(profile.frame, one, column)), None)
     if same:
         return f"says the same as `{same}`, which is protected"
-    return _by_shape(column) or (_like_protected(column) if persons else None)
+    return _by_shape(profile, column) or (_like_protected(column) if persons else None)
 
 
 def _like_protected(column: Column) -> str | None:
@@ -108,11 +115,11 @@ def _like_protected(column: Column) -> str | None:
     return f"reads like {attribute}, and is not named protected. decide: protect it, or make it a feature"
 
 
-def _by_shape(column: Column) -> str | None:
-    if column.kind == "timestamp":
+def _by_shape(profile: Profile, column: Column) -> str | None:
+    if column.kind == "timestamp" or (column.kind == "string" and _mostly(profile, column, DATE)):
         return "a time; a model that reads it learns the calendar. decide: turn it into a number, such as days since"
-    if column.sequence:
-        return "an identifier: it counts the rows"
+    if column.sequence or identifier(column.name, profile.frame[column.name]):
+        return f"an identifier: {'it counts the rows' if column.sequence else 'every value is another'}"
     if names.is_identifier(column.name) and column.distinct > 20 and (column.whole or column.kind == "string"):
         return "an identifier, by its name"
     if column.kind == "string" and column.distinct > 20 and column.distinct >= NEARLY_ALL * column.present:
@@ -120,15 +127,10 @@ def _by_shape(column: Column) -> str | None:
     return None
 
 
-def _is_personal(profile: Profile, column: Column) -> bool:
-    if names.is_personal(column.name):
-        return True
-    return column.kind == "string" and _reads_like_contact(profile.frame[column.name])
-
-
-def _reads_like_contact(values: "pd.Series[Any]") -> bool:
-    some = values.dropna().head(500)
-    return bool(some.str.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+").mean() > 0.5)
+def _mostly(profile: Profile, column: Column, pattern: str) -> bool:
+    """Say whether more than half of a column's texts look like a pattern, as far as one looks."""
+    some = profile.frame[column.name].dropna().head(500)
+    return bool(some.str.fullmatch(pattern).mean() > 0.5)
 
 
 def alone(frame: "pd.DataFrame", column: Column, outcome: Outcome) -> tuple[str, float]:

@@ -1,8 +1,7 @@
 """What the data hold: one :class:`Column` for each column, as counts and aggregates."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from governance.data.contract_words import number
@@ -90,21 +89,26 @@ class Profile:
     Attributes:
         frame: The data, normalised.
         columns: Its columns by name, in their order.
-        alike: Rows of which there is another that is the same in everything.
+        dropped: Columns that the source has and that were taken off.
     """
 
     frame: "pd.DataFrame"
     columns: Mapping[str, Column]
+    dropped: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
         return len(self.frame)
 
-    @cached_property
-    def alike(self) -> int:
-        """Rows of which there is another that is the same in everything."""
-        return int(self.frame.duplicated(keep=False).sum())
+    def without(self, names: Collection[str]) -> "Profile":
+        """Return the same data without some columns."""
+        kept = {name: column for name, column in self.columns.items() if name not in names}
+        return Profile(self.frame[list(kept)], kept, tuple(names))
+
+    def alike(self, besides: Collection[str] = ()) -> int:
+        """Return how many rows there are of which another is the same in everything, besides some columns."""
+        return int(self.frame.drop(columns=list(besides)).duplicated(keep=False).sum())
 
 
 def profile(frame: "pd.DataFrame", source: str) -> Profile:

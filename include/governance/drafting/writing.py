@@ -127,11 +127,17 @@ task: {folder.outcome.task}   # {folder.outcome.why}"""
 
 
 def _data(folder: Folder) -> str:
+    purpose = scalar(f"{DECIDE} what these data may be used for, such as credit decisioning")
+    personal = ""
+    if folder.parts.personal:
+        lines = [f"\n    {scalar(name)}: {kind}" for name, kind in folder.parts.personal.items()]
+        personal = f"\n  personal:   # of what kind; such columns never reach a model{''.join(lines)}"
     return f"""\
+use: {purpose}   # one of the purposes below
 data:
   source: {scalar(folder.source)}   # {folder.profile.rows:,} rows; {folder.why_source}
-  purposes: [{scalar(f"{DECIDE} what these data may be used for")}]
-  contract: contract.json   # what the next delivery must look like; a breach stops the run"""
+  purposes: [{purpose}]
+  contract: contract.json   # what the next delivery must look like; a breach stops the run{personal}"""
 
 
 def _target(folder: Folder) -> str:
@@ -155,10 +161,11 @@ def _limits(folder: Folder) -> str:
     rows, columns = folder.profile.rows, folder.profile.columns.values()
     missing = [column for column in columns if column.missing]
     gaps = "Nothing is missing." if not missing else f"{len(missing)} of {len(columns)} columns have values missing."
+    alike = folder.profile.alike(folder.parts.personal)
     return f"""\
 # A reviewer signs on these two. What is known from the data stands here; the rest only you know.
 limitations: >-
-  Drafted from {rows:,} rows; {folder.profile.alike:,} of them are the same as another. {gaps}
+  Drafted from {rows:,} rows; {alike:,} of them are the same as another. {gaps}
   {DECIDE} from where and when are they, who is not in them, and for what must the model not be used?
 assumptions: >-
   The next deliveries look like these data: the same columns, units and codes.
