@@ -279,6 +279,8 @@ def test_a_query_changes_nothing(warehouse, query):
         ("SELECT a, a FROM applications", "'a' appears 2 times"),
         ("SELECT * FROM applications WHERE a > 99", "found 0 rows"),
         ("", "is empty"),
+        ("SELECT 1; DELETE FROM applications", "holds several statements"),
+        ("SELECT ';' AS a, 2 AS b /* ; */ -- ;\n; SELECT 2", "holds several statements"),
         (b"SELECT '\xe9'", "is not UTF-8 (byte 8)"),
     ],
 )
@@ -288,6 +290,12 @@ def test_a_query_that_gives_no_table_says_why(warehouse, query, message):
     with pytest.raises(InputError) as caught:
         read_source("sql:warehouse/rows.sql", warehouse)
     assert message in str(caught.value)
+
+
+def test_a_semicolon_in_a_text_a_name_or_a_comment_ends_no_statement(warehouse):
+    (warehouse / "rows.sql").write_text("""SELECT ';' AS "a;" /* ; */ -- it's ;\n FROM applications;\n""")
+
+    assert read_source("sql:warehouse/rows.sql", warehouse)["a;"].tolist() == [";"] * 3
 
 
 def test_a_query_lies_in_the_models_folder(warehouse, tmp_path):

@@ -106,6 +106,18 @@ def test_secrets_of_the_surrounding_shell_do_not_reach_a_service(
     assert not {"SOMEBODYS_TOKEN", "GOVERNANCE_REVIEW_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES"} & set(complete)
 
 
+def test_addresses_of_databases_reach_the_pipeline_alone(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOVERNANCE_SQL_WAREHOUSE", "postgresql://reader:secret@host/warehouse")
+    monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "https://catalog")
+    data = {"GOVERNANCE_SQL_WAREHOUSE", "PYICEBERG_CATALOG__LAKE__URI"}
+    reach = {
+        identity: data & set(environment.complete(identity_environment(layout, identity), layout, {}))
+        for identity in IDENTITIES
+    }
+    assert reach.pop("pipeline") == data
+    assert not any(reach.values())
+
+
 def test_what_a_person_set_in_the_env_file_reaches_the_services(tmp_path: Path, layout: Layout) -> None:
     (tmp_path / ".env").write_text('# a comment\nAIRFLOW_CONN_SLACK=\'{"password": "a=b"}\'\nOTHER=1\n')
     complete = environment.complete({}, Layout(tmp_path, tmp_path, layout.ports), {})

@@ -1,14 +1,16 @@
 """Tables of a database: ``sql:<database>/<table>``, or ``sql:<database>/<file>.sql``, a query beside ``model.yaml``.
 
 The database's address, with its password, stands in the environment as ``GOVERNANCE_SQL_<DATABASE>``, the way
-SQLAlchemy writes it; it is in no message, no log and no lineage. The connection may only read, and nothing is ever
-committed. A table comes in the order of its primary key, so that the same content is the same snapshot.
+SQLAlchemy writes it; it is in no message, no log and no lineage. The connection may only read, a query is one
+statement, and nothing is ever committed. A table comes in the order of its primary key, so that the same content is
+the same snapshot.
 
 Not guaranteed: any order where a table has no primary key or a query no ORDER BY: the same rows may then be another
 snapshot. Nor protection from a query that changes data in a database which cannot be told that a connection only
 reads: give this process a role that cannot.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,9 @@ ROWS = 500
 """How many rows are fetched at once, and looked at before the next."""
 
 QUERY = ".sql"
+QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|\$(\w*)\$.*?\$\1\$""", re.DOTALL)
+"""Texts, names and comments: a semicolon in them ends no statement."""
+
 REMEDY = "Correct the source, or have the database's owner allow reading."
 
 
@@ -118,12 +123,12 @@ def _connected(engine: "Engine", name: str, url: "URL") -> "Connection":
             connection.execute(text("PRAGMA query_only = ON"))
             driver: Any = connection.connection.driver_connection
             driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.MAX_LINE)
-        return connection.execution_options(**_READ_ONLY.get(url.get_backend_name(), {}))
+        elif url.get_backend_name() == "postgresql":
+            connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+            connection.commit()
+        return connection
     except SQLAlchemyError as error:
         raise _away(name, url, str(getattr(error, "orig", error))) from None
-
-
-_READ_ONLY: dict[str, dict[str, Any]] = {"postgresql": {"postgresql_readonly": True}}
 
 
 def _away(name: str, url: "URL", said: str) -> InputError | UnavailableError:
@@ -159,6 +164,8 @@ def _query(name: str, folder: Path) -> str:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     if not text:
         raise InputError(f"{path} is empty. Expected a query: SELECT … ORDER BY ….")
+    if ";" in QUOTED.sub("", text):
+        raise InputError(f"{path} holds several statements. Expected one: SELECT … ORDER BY ….")
     return text
 
 
