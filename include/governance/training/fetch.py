@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from governance.errors import InputError, RefusedError, UnavailableError
+from governance.errors import GovernanceError, InputError, RefusedError, UnavailableError
 from governance.training import tracking
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def fetch_model(uri: str, into: Path, *, tracking_url: str | None, reviewed: boo
     if scheme in SERVED:
         return _served(uri, into, tracking_url, reviewed)
     if scheme in STORES:
-        return Fetched(_download(uri, into, tracking_url), uri)
+        with _explained("the object store", uri):
+            return Fetched(_download(uri, into, tracking_url), uri)
     if scheme in ("", "file"):
         return Fetched(_copied(uri, into), uri)
     raise InputError(f"Expected {EXAMPLES}, s3://… or a folder, found {uri}.")
@@ -115,28 +116,42 @@ def _served(uri: str, into: Path, tracking_url: str | None, reviewed: bool) -> F
             f"--tracking-url."
         )
     with _answering(tracking_url, uri) as client:
-        exact, places = _places(client, uri)
+        exact, place = _place(client, uri)
         if not reviewed:
-            _require_served(uri, places)
-        return Fetched(_download(exact, into, tracking_url), exact)
+            _require_served(uri, place)
+        return Fetched(_download(place, into, tracking_url), exact)
 
 
-def _places(client: "MlflowClient", uri: str) -> tuple[str, list[str]]:
-    """Return the exact URI, and where MLflow says that the files are."""
+def _place(client: "MlflowClient", uri: str) -> tuple[str, str]:
+    """Return the exact URI, and where MLflow says that the files are.
+
+    MLflow's own download looks some of this up at whatever server the process is set to, not at the one that is asked.
+    """
     if logged := LOGGED.fullmatch(uri):
-        return uri, [client.get_logged_model(logged["id"]).artifact_location]
+        return uri, client.get_logged_model(logged["id"]).artifact_location
     if named := NAMED.fullmatch(uri):
         version = _version(client, named)
         source = str(version.source)
-        places = _places(client, source)[1] if LOGGED.fullmatch(source) or OF_RUN.fullmatch(source) else [source]
-        return f"models:/{named['name']}/{version.version}", places
+        by_name = LOGGED.fullmatch(source) or OF_RUN.fullmatch(source)
+        exact = f"models:/{named['name']}/{version.version}"
+        return exact, _place(client, source)[1] if by_name else source
     if run := OF_RUN.fullmatch(uri):
-        models = getattr(client.get_run(run["run"]).outputs, "model_outputs", None) or []
-        locations = [client.get_logged_model(one.model_id).artifact_location for one in models]
-        return uri, [client.get_run(run["run"]).info.artifact_uri, *locations]
+        return uri, _of_run(client, run["run"], run["path"].strip("/"))
     if _artifact(uri):
-        return uri, [uri]
+        return uri, uri
     raise InputError(f"Expected {EXAMPLES}, found {uri}.")
+
+
+def _of_run(client: "MlflowClient", run_id: str, path: str) -> str:
+    """Return where a run's model is: among its logged models by name, else among its files."""
+    run = client.get_run(run_id)
+    for output in getattr(run.outputs, "model_outputs", None) or []:
+        model = client.get_logged_model(output.model_id)
+        if model.name == path:
+            return str(model.artifact_location)
+    if ".." in unquote(path).split("/"):
+        raise InputError(f"Expected a path among the files of the run {run_id}, found {path}.")
+    return f"{str(run.info.artifact_uri).rstrip('/')}/{path}"
 
 
 def _version(client: "MlflowClient", named: re.Match[str]) -> Any:
@@ -150,27 +165,24 @@ def _version(client: "MlflowClient", named: re.Match[str]) -> Any:
     return client.get_model_version(named["name"], named["version"])
 
 
-def _require_served(uri: str, places: list[str]) -> None:
-    for place in places:
-        found = urlsplit(place)
-        if not (found.scheme == "mlflow-artifacts" and not found.netloc) and found.scheme not in STORES:
-            raise RefusedError(
-                f"Expected the files of {uri} with the MLflow server or in its object store, found them at "
-                f"{found.scheme or 'a path'}: nothing is read from this machine's own disk. Log the model again."
-            )
+def _require_served(uri: str, place: str) -> None:
+    found = urlsplit(place)
+    if not (found.scheme == "mlflow-artifacts" and not found.netloc) and found.scheme not in STORES:
+        raise RefusedError(
+            f"Expected the files of {uri} with the MLflow server or in its object store, found them at "
+            f"{found.scheme or 'a path'}: nothing is read from this machine's own disk. Log the model again."
+        )
 
 
-def _download(uri: str, into: Path, tracking_url: str | None) -> Path:
-    from mlflow.artifacts import download_artifacts
+def _download(place: str, into: Path, tracking_url: str | None) -> Path:
     from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     with redirect_stdout(StringIO()):
-        found = download_artifacts(
-            artifact_uri=uri, dst_path=str(into), tracking_uri=tracking_url, registry_uri=tracking_url
-        )
-    folder = Path(found)
-    _require_size(sum(file.lstat().st_size for file in folder.rglob("*")), uri)
+        repository: Any = get_artifact_repository(place, tracking_uri=tracking_url)
+        folder = Path(repository.download_artifacts("", str(into)))
+    _require_size(sum(file.lstat().st_size for file in folder.rglob("*")), place)
     return folder if folder.is_dir() else folder.parent
 
 
@@ -181,18 +193,24 @@ def _require_size(size: int, uri: str) -> None:
 
 @contextmanager
 def _answering(url: str, uri: str) -> Iterator["MlflowClient"]:
-    """Yield a client; that there is no such model is told apart from that nobody answers."""
     if url.startswith(("http://", "https://")):
         tracking.ping(url)
-    import requests
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
-    try:
+    with _explained(f"MLflow at {url}", uri):
         yield MlflowClient(tracking_uri=url, registry_uri=url)
-    except (MlflowException, requests.RequestException, OSError) as error:
+
+
+@contextmanager
+def _explained(keeper: str, uri: str) -> Iterator[None]:
+    """Turn others' errors into ours; that there is no such model is told apart from that nobody answers."""
+    try:
+        yield
+    except GovernanceError:
+        raise
+    except Exception as error:  # MLflow's, requests', or those of an object store's own library
         status = getattr(error, "get_http_status_code", lambda: 500)()
         said = (str(error) or type(error).__name__).partition("\n")[0][:300].rstrip(".")
         if status < 500:
-            raise InputError(f"Expected {uri} at MLflow {url}, found: {said}.") from error
-        raise UnavailableError(f"Expected MLflow at {url} to give {uri}, found: {said}. Try again.") from error
+            raise InputError(f"Expected {uri} at {keeper}, found: {said}.") from error
+        raise UnavailableError(f"Expected {keeper} to give {uri}, found: {said}. Try again.") from error
