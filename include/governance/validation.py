@@ -22,6 +22,7 @@ from governance.check import columns, examine
 from governance.errors import InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.records import Measurement, Verdict
+from governance.rules.evaluate import evaluate_code_rules
 from governance.settings import Settings
 from governance.trial import Material, measured_at_once
 from governance.yamlfile import FaultyFileError
@@ -123,7 +124,7 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
     spec = _right_folder(settings, name)
     policy = load_policy(spec.folder, settings.policies)
     with ProcessPoolExecutor(1, get_context("spawn")) as beside:
-        source, frame = read_rows(spec, asked.data, tell)
+        source, frame = read_rows(spec, asked.data, policy.personal_data, tell)
         checking = beside.submit(run_contract_on, spec, frame)
         uri, imported = fetched(settings, spec, frame, asked, tell)
         found = Validation(
@@ -140,6 +141,7 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
     if found.contract.success:
         tell(f"Measuring {', '.join(FAMILIES)}")
         measured = measured_at_once(_material(settings, spec, policy, frame, imported))
+        measured += evaluate_code_rules(policy, spec, measured)
         # Whatever the spec says of the model: this one was not trained here.
         slices = replace(Slices.of(spec), trained_here=False)
         verdict = judge(policy, slices, measured, provenance=False)
@@ -166,22 +168,18 @@ def fetched(
     return found.uri, imported
 
 
-def read_rows(spec: ModelSpec, data: Path | None, tell: Tell) -> tuple[str, "pd.DataFrame"]:
-    """Return where the rows come from, and the rows.
+def read_rows(spec: ModelSpec, data: Path | None, how: str, tell: Tell) -> tuple[str, "pd.DataFrame"]:
+    """Return where the rows come from, and the rows; ``how`` is what the policy demands of personal data.
 
     Raises:
-        FaultyFileError: A column that the folder names is not there.
+        FaultyFileError: A column that the folder names is not there, or no model can be judged on these rows.
         InputError: The data cannot be read.
     """
     from governance.data.sources import read_source
 
     source, folder = (spec.data.source, spec.folder) if data is None else (data.name, data.absolute().parent)
     tell(f"Reading {source if data is None else data}")
-    frame = read_source(source, folder)
-    faults, _ = columns.against(spec, frame)
-    if faults:
-        raise FaultyFileError(faults)
-    return source, frame
+    return source, columns.accepted(spec, read_source(source, folder), how)
 
 
 def run_contract_on(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from governance.catalog import find_spec
 from governance.commands.answer import UNDECIDED, YES, Answer, line
 from governance.errors import InputError, RefusedError, UnavailableError
+from governance.policy import load_policy
 from governance.settings import Settings
 from governance.validation import Asked, fetched, read_rows
 
@@ -100,7 +101,7 @@ def register(
     if len(reason.strip()) < SHORTEST_REASON:
         raise InputError("Expected a reason of at least five characters: a reviewer reads it. Give --reason.")
     spec = find_spec(settings, model)
-    _, frame = read_rows(spec, None, tell)
+    _, frame = read_rows(spec, None, load_policy(spec.folder, settings.policies).personal_data, tell)
     uri, imported = fetched(settings, spec, frame, asked, tell, reviewed=False)
     conf: Json = {"reason": reason.strip(), "model_uri": uri}
     if asked.threshold is not None:
