@@ -10,8 +10,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, StratifiedKFold
 
 from governance.measures.explainability import measure_explainability
+from governance.measures.explainability_reasons import local_explanations
 from governance.measures.fairness import measure_fairness
 from governance.measures.performance import measure_performance
+from governance.measures.robustness import measure_robustness
 from governance.settings import ROOT
 
 FOLDER = ROOT / "include" / "models" / "loan"
@@ -102,6 +104,42 @@ def test_every_application_is_explained(loan, features, train):
     assert (found["explainability.coverage", None].value, found["explainability.coverage", None].n) == (1.0, 1989)
     assert found["explainability.top_10_share", None].value > 0.5
     assert found["explainability.direction", "gdlin"].value > 0
+
+
+def test_every_denied_applicant_can_be_told_reasons_that_hold(loan, features, train):
+    frame, _ = loan
+    rows = frame[features]
+    model = train(frame[[*features, "approve"]])
+    denied = rows[model.predict(rows) == 0]
+
+    told = local_explanations(model, rows, denied)
+
+    assert len(told) == 230
+    assert all(1 <= len(each.reasons) <= 4 for each in told)
+    assert sum(each.reasons[0].feature == "gdlin" for each in told) > 100
+
+
+def test_small_changes_and_the_worst_slice_of_the_loan_model_have_their_known_numbers(loan, features, train, scores):
+    frame, groups = loan
+    model = train(frame[[*features, "approve"]])
+    decide = lambda scores: (scores >= 0.5).astype(int)  # noqa: E731
+
+    measured = measure_robustness(
+        lambda rows: model.predict_proba(rows)[:, 1],
+        frame[features],
+        frame.approve,
+        decide(scores),
+        task="binary_classification",
+        decide=decide,
+        groups=groups,
+    )
+
+    found = {(each.name, *each.slice.values()): each.value for each in measured}
+    assert found["robustness.noise_flips",] == pytest.approx(0.0235, abs=0.004)
+    assert found["robustness.feature_missing_flips", "gdlin"] == pytest.approx(0.053, abs=0.02)
+    assert found["robustness.missing_refused",] == 0
+    assert found["robustness.worst_slice_accuracy",] == pytest.approx(0.7135, abs=1e-3)
+    assert found["robustness.slice_accuracy", "gdlin: 0"] == found["robustness.worst_slice_accuracy",]
 
 
 def test_the_logistic_alternative_is_explained_by_its_coefficients(loan, features, train):
