@@ -44,6 +44,9 @@ CODE = "rule."
 ANSWERS = {1.0: Outcome.PASS, 0.5: Outcome.WARN, 0.0: Outcome.BLOCK}
 """An answer as the number by which it is on record."""
 
+SEARCHED = ("performance.", "fairness.")
+"""The families that an alternative is judged by while searching."""
+
 SEVERITY = (Outcome.NOT_APPLICABLE, Outcome.PASS, Outcome.WARN, Outcome.NOT_ENOUGH_DATA, Outcome.BLOCK)
 
 
@@ -131,6 +134,15 @@ class Policy:
     def rules_of(self, task: TaskName) -> list[Rule]:
         """Return the rules that speak of a task."""
         return [rule for rule in self.rules if task in rule.tasks]
+
+    def while_searching(self) -> "Policy":
+        """Return this policy with the rules alone that a search for alternatives can judge by.
+
+        It measures performance and fairness of each, not the change against the champion; what it chooses is then
+        measured and judged in full.
+        """
+        rules = (rule for rule in self.rules if rule.measure.startswith(SEARCHED))
+        return replace(self, rules=tuple(rule for rule in rules if not rule.measure.endswith("_change")))
 
     def may_be_waived(self, rule: Rule) -> bool:
         """Say whether a waiver can lift a rule at all."""

@@ -27,6 +27,7 @@ from governance.check import columns, examine
 from governance.errors import GovernanceError, InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.records import Measurement, Verdict
+from governance.rules.evaluate import evaluate_code_rules
 from governance.settings import Settings
 from governance.yamlfile import FaultyFileError
 
@@ -46,9 +47,6 @@ Tell = Callable[[str], None]
 EXPLAINED_ROWS = 500
 REPEATS = 150
 """How often one row is predicted; the pipeline takes more."""
-
-SEARCHED = ("performance.", "fairness.")
-"""The families that a variant is judged by while searching; the chosen one is then measured in full."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +326,7 @@ class Bench:
     def _attempt(self, recipe: "Recipe", scores: "Scores", estimator: Any, tell: Tell) -> Attempt:
         tell(f"Measuring {', '.join(FAMILIES)}")
         measured = measured_at_once(self._material(recipe, scores, estimator))
+        measured += evaluate_code_rules(self.policy, self.spec, measured)
         return Attempt(recipe, tuple(measured), self._judge(self.policy, measured))
 
     def _material(self, recipe: "Recipe", scores: "Scores", estimator: Any) -> Material:
@@ -370,9 +369,7 @@ class Bench:
     def _search(self) -> "Search":
         from governance.training.alternatives import Space, search
 
-        searched = replace(
-            self.policy, rules=tuple(rule for rule in self.policy.rules if rule.measure.startswith(SEARCHED))
-        )
+        searched = self.policy.while_searching()
         scores = self.fitter.out_of_fold([self.recipe], self.plan, self.plan.choosing)[0]
         return search(
             self.fitter,

@@ -227,6 +227,12 @@ def _sentence(shape: type[Strict], detail: Any, where: Path_) -> tuple[str, str]
         return f"Unknown key `{name}`.", _did_you_mean(str(where[-1]), known, f"Known keys here: {', '.join(known)}.")
     if detail["type"] == "missing":
         return f"`{name}` is missing.", "Add it."
+    if detail["type"] == "literal_error" and detail["loc"][-1] == "[key]":
+        known = [word.strip("'") for word in re.findall(r"'[^']*'", detail["ctx"]["expected"])]
+        parent = ".".join(str(part) for part in where[:-1])
+        return f"Unknown key `{detail['input']}` in `{parent}`.", _did_you_mean(
+            str(detail["input"]), known, f"Known: {', '.join(known)}."
+        )
     if detail["type"] == "invalid_key" or detail["loc"][-1] == "[key]":
         return f"Key `{detail['input']}` is not text.", "Put it in quotes: YAML reads 1, yes and no as something else."
     if detail["type"] == "value_error":

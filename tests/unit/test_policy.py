@@ -354,6 +354,7 @@ class TestTheWhole:
             accuracy(0.95),
             Measurement("provenance.uncommitted_changes", 1, 1, method="counted"),
             Measurement("provenance.unknown_authors", 0, 3, method="counted"),
+            Measurement("provenance.overdue_findings", 0, 0, method="counted"),
         ]
 
         assert str(judge(policy, SLICES, measured).outcome) == outcome

@@ -1,7 +1,6 @@
 """Where only fairness rules failed: search a less discriminatory alternative, and make it the next candidate."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from governance.ledger.log import Entry
@@ -20,9 +19,6 @@ from governance.training.fits import Fitter, Recipe, Scores
 from governance.training.split import JUDGING, Plan
 
 Json = dict[str, Any]
-
-SEARCHED = ("performance.", "fairness.")
-"""The families that a variant is judged by while searching; the chosen one is then measured in full."""
 
 
 def search_alternatives(run: Run) -> Step:
@@ -85,8 +81,7 @@ def _scores(material: Material, repetitions: Iterable[int]) -> dict[int, Scores]
 
 def _judge(run: Run) -> Any:
     """Return the policy's word on what a search measures: its rules on performance and fairness."""
-    rules = tuple(rule for rule in run.policy.rules if rule.measure.startswith(SEARCHED))
-    policy, slices = replace(run.policy, rules=rules), Slices.of(run.spec)
+    policy, slices = run.policy.while_searching(), Slices.of(run.spec)
 
     def of(measurements: Sequence[Measurement]) -> Verdict:
         return judge(policy, slices, measurements, provenance=False)

@@ -55,7 +55,7 @@ def _domain(measure: str, rules: Sequence[RuleResult]) -> tuple[float, float]:
 
 
 def _round_up(value: float) -> float:
-    if value <= 0:
+    if value < 1e-300:  # below, a tenth of a step would be nothing
         return 0.0
     step = 10.0 ** math.floor(math.log10(value))
     return float(math.ceil(round(value / step * 10, 6)) * step / 10)

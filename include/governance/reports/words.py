@@ -16,6 +16,9 @@ MISSING = "–"
 TIMES = " × "
 """Joins the attributes of an intersection."""
 
+WHOLE = ("_bytes", "_vulnerabilities", "_features")
+"""How measures end that count something."""
+
 Spans = tuple[tuple[str, bool], ...]
 """A sentence in pieces, each with whether it is set in bold."""
 
@@ -59,7 +62,7 @@ def number(measure: str, value: float | None) -> str:
         return MISSING
     if measure.endswith("_ms"):
         return f"{value:,.1f}"
-    if measure.startswith("provenance.") or measure.endswith("_bytes"):
+    if measure.startswith("provenance.") or measure.endswith(WHOLE):
         return f"{value:,.0f}"
     return f"{value:.3f}".replace("-", "–")
 
@@ -113,7 +116,9 @@ def limit(rule: RuleResult) -> tuple[str, str]:
 
 
 def _limit_number(rule: RuleResult, value: float) -> str:
-    if rule.measure.endswith(("_ms", "_bytes")) or rule.measure.startswith("provenance."):
+    if rule.measure.endswith(WHOLE):
+        return f"{value:,.0f}"
+    if rule.measure.endswith("_ms") or rule.measure.startswith("provenance."):
         return f"{value:,g}"
     return f"{value:.3f}" if rule.bound != "estimate" else f"{value:.2f}"
 

@@ -2,8 +2,8 @@
 
 Started as a plain script; it imports nothing of ours. The request lies in the file that is its standard input, the
 answer goes to the file that is its standard output. Before the rule is touched, the process gives away what it does
-not need: the clock is set, memory and files are limited, and where the kernel knows how (Linux on x86-64 and ARM64)
-sockets and new processes are refused from then on, by root, too.
+not need: the clock is set, files and memory are limited (the other side watches the memory, too), and where the kernel
+knows how (Linux on x86-64 and ARM64) sockets and new processes are refused from then on, by root, too.
 
 What one Unix user cannot hide (DESIGN §7): a Python rule can read the files that the pipeline's user can read. It is
 reviewed code of the model's folder, and has no way to send anything anywhere but its one sentence.
@@ -86,7 +86,7 @@ def enclose(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)  # the signal ends the process: nothing here catches it
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_AS, reserved() + MEMORY),
         (resource.RLIMIT_CPU, int(seconds) + 1),
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
         (resource.RLIMIT_NPROC, 0),
@@ -94,6 +94,15 @@ def enclose(seconds: float) -> None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
     refuse_network_and_processes()
+
+
+def reserved() -> int:
+    """Return how much address space is taken already; the Rego interpreter reserves some, and never fills it."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def refuse_network_and_processes() -> None:

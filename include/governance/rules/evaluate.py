@@ -15,9 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from governance import canonical
 from governance.catalog import ModelSpec
@@ -29,6 +32,9 @@ Json = dict[str, Any]
 CHILD = Path(__file__).with_name("child.py")
 START_SECONDS = 30.0
 """How long the process may take besides the rule's own time, which it watches itself, before it is ended from here."""
+LOOK_SECONDS = 0.05
+"""How often its memory is looked at."""
+MEMORY = 1 << 30
 LARGEST_ANSWER = 1 << 16
 LARGEST_SOURCE = 1 << 20
 NUMBERS = {str(outcome): number for number, outcome in ANSWERS.items()}
@@ -125,17 +131,31 @@ def _run(code: Code, source: str, given: Json | None) -> Json:
         return _read(answers.read(LARGEST_ANSWER + 1), ended, code)
 
 
-def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> int:
+def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> int | str:
+    """Return how the process ended by itself, or why it was ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            why = "time" if time.monotonic() > deadline else "memory" if _resident(process.pid) > MEMORY else ""
+        if why:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return why
+
+
+def _resident(pid: int) -> int:
     try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return -signal.SIGALRM
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
-def _read(body: bytes, ended: int, code: Code) -> Json:
-    if ended in (-signal.SIGALRM, -signal.SIGXCPU):
+def _read(body: bytes, ended: int | str, code: Code) -> Json:
+    if ended == "memory":
+        return {"fault": f"it needs more than {MEMORY >> 30} GB"}
+    if ended == "time" or ended in (-signal.SIGALRM, -signal.SIGXCPU):
         return {"fault": f"it took longer than {code.seconds:g} s"}
     try:
         said = json.loads(body)
@@ -144,7 +164,8 @@ def _read(body: bytes, ended: int, code: Code) -> Json:
             return dict(said)
     except (ValueError, RecursionError, AttributeError, TypeError):
         pass
-    how = f"it was ended by signal {-ended}" if ended < 0 else "it ended without one"
+    killed = isinstance(ended, int) and ended < 0
+    how = f"it was ended by signal {-int(ended)}" if killed else "it ended without one"
     return {"fault": how}
 
 

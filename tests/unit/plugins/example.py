@@ -19,6 +19,8 @@ SPEC = find_spec(SETTINGS, "loan")
 POLICY = load_policy(SPEC.folder, SETTINGS.policies)
 PEOPLE = load_people(Path(ROOT) / "include" / "people.yaml")
 
+NO_DATABASE = "not applicable: no vulnerability database: no folder of advisories is set."
+
 # attribute → group → n, selected, interval of the rate; for thresholds 0.5 (blocked) and 0.1 (chosen)
 BLOCKED_GROUPS = {
     "race": {
@@ -283,7 +285,27 @@ TRIED = {
 
 def measured(*, blocked: bool) -> list[Measurement]:
     """Return all measurements of an attempt."""
-    return [*_performance(blocked), *_groups(blocked), *_comparisons(blocked), *_explanations(), *_operations()]
+    parts = (_performance(blocked), _groups(blocked), _comparisons(blocked))
+    return [one for part in (*parts, _beside_champion(), _explanations(), _leakage(), _operations()) for one in part]
+
+
+def _beside_champion() -> list[Measurement]:
+    """Return what cannot be said before anything was released."""
+    reason = "not applicable: no champion: no version of this model has been released."
+    names = ("performance.accuracy_change", "performance.roc_auc_change", "drift.largest_ks", "drift.prediction_psi")
+    return [Measurement(name, None, 0, reason=reason) for name in (*names, "drift.importance_psi")]
+
+
+def _leakage() -> list[Measurement]:
+    told = {"race": 0.736, "sex": 0.755, "marital status": 0.823, "age": 0.787}
+    return [
+        *(Measurement("leakage.protected_auc", auc, 1989, {"attribute": name}) for name, auc in told.items()),
+        Measurement("leakage.target_by_one_feature", 0.724, 1989, {}, 0.690, 0.758, "delong"),
+        Measurement("leakage.train_test_overlap", 0.0, 1989, {}, 0.0, 0.002, "wilson"),
+        Measurement("robustness.noise_flips", 0.023, 1989, {}, 0.018, 0.031, "wilson"),
+        Measurement("robustness.missing_flips", 0.059, 1063, {}, 0.047, 0.075, "wilson"),
+        Measurement("robustness.worst_slice_accuracy", 0.713, 171, {}, 0.642, 0.776, "wilson"),
+    ]
 
 
 def _performance(blocked: bool) -> list[Measurement]:
@@ -292,6 +314,7 @@ def _performance(blocked: bool) -> list[Measurement]:
         "performance.accuracy_gain": (0.046, 0.036, 0.057) if blocked else (0.015, 0.007, 0.023),
         "performance.roc_auc": (0.872, 0.843, 0.900),
         "performance.brier_score": (0.063, 0.054, 0.071),
+        "performance.calibration_error": (0.021, 0.0, 0.033),
     }
     intervals = [
         Measurement(name, value, 1989, {}, low, high, "bootstrap") for name, (value, low, high) in rows.items()
@@ -330,6 +353,7 @@ def _explanations() -> list[Measurement]:
     items = [
         Measurement("explainability.coverage", 1.0, 1989, method="counted"),
         Measurement("explainability.top_10_share", 0.656, 1989, method="counted"),
+        Measurement("explainability.stability", 0.996, 500, {}, 0.992, 0.998, "bootstrap"),
     ]
     for feature, (share, direction) in DRIVERS.items():
         items.append(Measurement("explainability.importance", share, 1989, {"feature": feature}))
@@ -340,6 +364,9 @@ def _explanations() -> list[Measurement]:
 def _operations() -> list[Measurement]:
     return [
         Measurement("operations.latency_p99_ms", 9.834, 400),
+        Measurement("operations.peak_memory_bytes", 251_179_008, 1, method="counted"),
+        Measurement("operations.known_vulnerabilities", None, 0, reason=NO_DATABASE),
+        Measurement("provenance.overdue_findings", 0, 0, method="counted"),
         Measurement("provenance.uncommitted_changes", 0, 0, method="counted"),
         Measurement("provenance.unknown_authors", 0, 0, method="counted"),
     ]

@@ -202,6 +202,7 @@ def test_the_api_describes_itself(office, as_login):
         "/api/requests/{model}/{version}/standing",
         "/api/requests/{model}/{version}/approve",
         "/api/requests/{model}/{version}/reject",
+        "/api/models/{model}/versions",
         "/api/models/{model}/waivers",
         "/api/models/{model}/waivers/{digest}/signatures",
         "/api/models/{model}/findings",

@@ -123,7 +123,7 @@ class TestWhatItSays:
 
     def test_every_rule_with_its_verdict(self, render: Render) -> None:
         small = [rule for rule in EVIDENCE["verdict"]["rules"] if rule["rule"] == "groups"]
-        row = r'<tr><td><span class="v |^\| (?:pass|warn|block|not enough data) \|'
+        row = r'<tr><td><span class="v |^\| (?:pass|warn|block|not enough data|not applicable) \|'
 
         assert len(re.findall(row, full(render), re.MULTILINE)) == len(EVIDENCE["verdict"]["rules"]) - len(small) + 1
         for rule in EVIDENCE["verdict"]["rules"]:
