@@ -403,7 +403,8 @@ def _show(
 
 
 def _title(asked: Question, people: People) -> str:
-    rows = plural(len(people.frame), "row") if people.counts is None else f"{int(people.counts.sum()):,} people"
+    n = len(people.frame) if people.counts is None else int(people.counts.sum())
+    rows = f"{n:,} {'people' if people.counts is not None else 'row' if n == 1 else 'rows'}"
     columns = {"prediction": asked.prediction, "score": asked.score, "label": asked.label}
     named = ", ".join(f"{what} {column}" for what, column in columns.items() if column)
     favourable = f", favourable {' or '.join(asked.favourable)}" if asked.favourable else ""

@@ -200,9 +200,8 @@ def audit_scores(
     if not people.sum():
         raise InputError("Expected the scores of one person at least, found none.")
     lower, upper = _middle(values, people)
-    # No score lies between the two middle ones, so this needs no rounding of their mean.
-    above = values >= upper if lower < upper else values > lower
-    return _audit(above, categories, intersections, people, exclude_below, partly_known, lower / 2 + upper / 2)
+    # No score lies between the two middle ones: who is above the lower one is above their mean, which may be rounded.
+    return _audit(values > lower, categories, intersections, people, exclude_below, partly_known, lower / 2 + upper / 2)
 
 
 def rounded(value: Fraction, decimals: int) -> str:

@@ -22,6 +22,7 @@ from governance.measures.fairness import (
     measure_accuracy_fairness,
     measure_fairness,
 )
+from governance.measures.intervals import wilson
 
 BOUNDED_BY_1 = {
     "demographic_parity_difference",
@@ -213,6 +214,19 @@ class TestImpactRatio:
         half = 1.959964 * math.sqrt(1 / 4400 - 1 / 10_000 + 1 / 5200 - 1 / 10_000)  # Katz et al. (1978)
         expected = [4400 / 5200 * math.exp(-half), 4400 / 5200 * math.exp(half)]
         assert [found.low, found.high] == pytest.approx(expected, rel=2e-4)
+
+    @pytest.mark.parametrize(("black", "white"), [((3, 40), (9, 50)), ((0, 40), (9, 50)), ((20, 31), (30, 33))])
+    def test_its_ends_are_where_a_gap_that_is_no_gap_is_just_possible(self, black, white):
+        """Donner and Zou (2012): at an end R the interval of p₁ − R p₂, recovered from both intervals, touches 0."""
+        first, second = (Share(np.array(part), np.array(n), "") for part, n in (black, white))
+        p1, p2 = first.values, second.values
+        (l1, u1), (l2, u2) = wilson(*black), wilson(*white)
+
+        value, (low, high) = fairness.impact_ratio(first, second)
+
+        assert value == pytest.approx(p1 / p2)
+        assert p1 - low * p2 == pytest.approx(math.hypot(p1 - l1, low * (u2 - p2)))
+        assert high * p2 - p1 == pytest.approx(math.hypot(u1 - p1, high * (p2 - l2)))
 
     def test_its_interval_covers_the_truth_in_nineteen_of_twenty_samples(self):
         generator = np.random.default_rng(1)
