@@ -212,7 +212,7 @@ def drift(material: Material) -> list[Measurement]:
 
     champion = material.champion
     if champion is None:
-        return measures.no_champion(list(material.features.columns))
+        return measures.no_champion()
     shared = [name for name in material.features.columns if name in champion.features.columns]
     return [
         *measures.measure_drift(champion.features[shared], material.features[shared]),
@@ -245,11 +245,13 @@ def leakage(material: Material) -> list[Measurement]:
     from governance.measures.leakage import measure_leakage
 
     return measure_leakage(
-        material.features.iloc[material.rows],
+        material.features,
         material.labels,
-        {name: groups[material.rows] for name, groups in material.groups.items()},
+        material.groups,
         task=material.task.name,
-        seed=material.seed,
+        judging=material.rows,
+        trained_here=material.trained_here,
+        minimum_n=material.minimum_n,
     )
 
 

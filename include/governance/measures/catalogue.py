@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Better = Literal["higher", "lower"]
-Of = Literal["everything", "attributes", "groups", "features", "classes", "slices", "packages"]
+Of = Literal["everything", "attributes", "groups", "features", "classes", "slices", "packages", "columns"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MeasureInfo:
         unit: One of :data:`RANGES`; ``amount`` and ``number`` are in the unit of the target.
         family: The part of the name before the dot.
         of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature, a class, a
-            slice, a package.
+            slice, a package, a column.
         lowest: The smallest value it can take; ``None`` without an end.
         highest: The largest value it can take; ``None`` without an end.
         has_interval: Whether it comes with a 95 % interval. What is counted has none.
@@ -145,6 +145,26 @@ robustness.worst_slice_accuracy         higher  share        everything  Accurac
 robustness.worst_slice_error            lower   ratio        everything  Error of the worst slice
 robustness.slice_accuracy               higher  share        slices      Accuracy of the slice
 robustness.slice_error                  lower   ratio        slices      Error of the slice
+drift.psi                               lower   nats         columns     Population stability index
+drift.jensen_shannon                    lower   share        columns     Jensen–Shannon distance
+drift.ks                                lower   share        columns     Kolmogorov–Smirnov distance
+drift.wasserstein                       lower   amount       columns     Wasserstein distance
+drift.chi_square                        lower   deviations   columns     Chi-square
+drift.missing_change                    lower   change       columns     Change of missing values
+drift.share_drifted                     lower   share        everything  Share of drifted features
+drift.largest_psi                       lower   nats         everything  Largest PSI of a feature
+drift.largest_ks                        lower   share        everything  Largest KS of a feature
+drift.prediction_psi                    lower   nats         everything  PSI of the scores
+drift.prediction_ks                     lower   share        everything  KS of the scores
+drift.importance_psi                    lower   nats         everything  PSI of the importances
+leakage.protected_auc                   lower   share        attributes  Attribute predicted by the features
+leakage.strongest_proxy                 lower   share        attributes  Strongest proxy
+leakage.proxy_strength                  lower   share        features    Proxy strength
+leakage.target_by_one_feature           lower   share        everything  Target told by one feature
+leakage.feature_target_strength         -       share        features    Target told by the feature
+leakage.train_test_overlap              lower   share        everything  Judging rows seen in training
+leakage.duplicate_rows                  lower   share        everything  Duplicate rows
+performance.final_gap                   lower   amount       everything  Final bytes beside what was measured
 operations.latency_p50_ms               lower   ms           everything  Latency p50, ms
 operations.latency_p99_ms               lower   ms           everything  Latency p99, ms
 operations.load_ms                      lower   ms           everything  Loading time, ms
@@ -160,6 +180,12 @@ provenance.overdue_findings             lower   count        everything  Overdue
 
 COUNTED = frozenset(
     {
+        "performance.final_gap",
+        "drift.wasserstein",
+        "drift.chi_square",
+        "drift.share_drifted",
+        "drift.importance_psi",
+        "leakage.duplicate_rows",
         "fairness.share_compared",
         "fairness.selection_rate_z",
         "explainability.unused_features",

@@ -56,7 +56,7 @@ def measure_explainability(
         task: What the model answers. Of several classes, the one that a row is answered with is explained.
         limit_rows: Explain no more than this many, drawn at random; the intervals say what that costs.
         seed: Seed of the draw and of the permutation explainer.
-        favourable: The favourable class, of two; by default the one that the model's own threshold is set for, else
+        favourable: The favourable class, of two (of several it changes nothing); by default the one that the model's own threshold is set for, else
             the last.
         decide: Turns scores, shape (n), into decisions, 1 favourable and 0 not; by default by the model's own
             threshold, else by 0.5. Of two classes only.
@@ -69,10 +69,12 @@ def measure_explainability(
         InputError: Background and rows differ in their columns, or one of them is empty; or the model does not know
             the favourable class.
     """
-    explained = explain(model, background, draw(rows, limit_rows, seed), seed, task=task, favourable=favourable)
+    of_two = task == "binary_classification"
+    one = favourable if of_two else None
+    explained = explain(model, background, draw(rows, limit_rows, seed), seed, task=task, favourable=one)
     found = [coverage(explained), *(top_share(explained, top) for top in TOPS), stability(explained)]
     found.append(unused_features(explained))
-    if task == "binary_classification":
+    if of_two:
         found.append(denials_with_reasons(explained, (decide or _own_decision(model))(explained.scores)))
     return [*found, *importance(explained), *direction(explained)]
 
