@@ -318,6 +318,41 @@ BROKEN: dict[str, tuple] = {
         [("high", "roles: {model_risk: 1, compliance: 1}", "roles: {}")],
         ("high", "roles: {}", "`approvals.roles` is {}.", "at least one item"),
     ),
+    "a rule whose Rego file is missing": (
+        [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    rego: rules/own.rego")],
+        ("policy", "rego:", "Expected the file own.rego, found none.", "remove the rule"),
+    ),
+    "a rule whose Python file is missing": (
+        [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: rules.py:own")],
+        ("policy", "python:", "Expected the file rules.py, found none.", "remove the rule"),
+    ),
+    "a function that is not there": (
+        [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fitt")],
+        ("policy", "python:", "train.py has no function `fitt`.", "Did you mean `fit`?"),
+    ),
+    "a rule in a file that is no Python": (
+        [
+            ("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fit"),
+            ("train", "def fit(", "deff fit("),
+        ],
+        ("policy", "python:", "train.py is not Python, line", "Correct it."),
+    ),
+    "a rule with a measure and code": (
+        [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fit\n    measure: performance.f1")],
+        ("policy", "measure: performance.f1", "names both `python` and `measure`", "Remove one of them"),
+    ),
+    "an exception for a measure that there is not": (
+        [("high", "drift.*]", "drivt.*]")],
+        ("high", "no champion", "Unknown measure `drivt.*`.", "drift"),
+    ),
+    "an exception that the tier does not grant": (
+        [("policy", "rules:\n", "not_applicable: {no persons: [fairness.*]}\n\nrules:\n")],
+        ("policy", "no persons", "is looser than tier high, which grants nothing there.", "not add them"),
+    ),
+    "a tier without a word on overdue findings": (
+        [("high", "overdue_findings: block", "# nothing on findings:")],
+        ("high", "# What a model", "none would ever stop a release", "`overdue_findings: block`"),
+    ),
 }
 
 
@@ -327,6 +362,37 @@ def faults_of(checkout: Checkout) -> list[Fault]:
 
 def test_the_loan_folder_has_no_fault(checkout: Checkout) -> None:
     assert faults_of(checkout) == []
+
+
+def test_rules_that_are_code_and_can_be_run_are_no_fault(checkout: Checkout) -> None:
+    folder = checkout.path("policy").parent
+    (folder / "rules").mkdir()
+    (folder / "rules" / "own.rego").write_text("package governance\ndecision := {}\n")
+    (folder / "rules.py").write_text("def own(given):\n    return {}\n")
+    rules = "\n  own:\n    rego: rules/own.rego\n  other:\n    python: rules.py:own"
+    checkout.change("policy", LAST_RULE, LAST_RULE + rules)
+
+    assert faults_of(checkout) == []
+
+
+def test_rego_that_does_not_parse_is_told_with_its_line(checkout: Checkout) -> None:
+    folder = checkout.path("policy").parent
+    (folder / "own.rego").write_text("package governance\n\ndecision := {")
+    checkout.change("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    rego: own.rego")
+
+    (fault,) = faults_of(checkout)
+    assert fault.found == "own.rego is no rule: line 3: this is unclosed."
+
+
+def test_a_model_of_nobody_needs_the_tiers_grant(checkout: Checkout) -> None:
+    text = checkout.path("model").read_text()
+    start, end = text.index("protected:"), text.index("features:")
+    nobody = "no_persons: Loans of one bank to another, of nobody in particular.\n"
+    checkout.path("model").write_text(text[:start] + nobody + text[end:])
+
+    found = [fault for fault in faults_of(checkout) if "No protected attribute is named" in fault.found]
+    assert found
+    assert "Tier high grants no `no persons` here" in found[0].remedy
 
 
 @pytest.mark.parametrize(("changes", "told"), BROKEN.values(), ids=BROKEN)
