@@ -56,8 +56,8 @@ def measure_explainability(
         task: What the model answers. Of several classes, the one that a row is answered with is explained.
         limit_rows: Explain no more than this many, drawn at random; the intervals say what that costs.
         seed: Seed of the draw and of the permutation explainer.
-        favourable: The favourable class, of two (of several it changes nothing); by default the one that the model's own threshold is set for, else
-            the last.
+        favourable: The favourable class, of two (of several it changes nothing); by default the one that the model's
+            own threshold is set for, else the last.
         decide: Turns scores, shape (n), into decisions, 1 favourable and 0 not; by default by the model's own
             threshold, else by 0.5. Of two classes only.
 

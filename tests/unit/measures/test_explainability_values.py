@@ -21,7 +21,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, RidgeClassifier
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -330,6 +332,30 @@ def test_the_favourable_class_is_explained_exactly_wherever_it_stands(model, fav
     assert explained.faithful.all()
     assert np.corrcoef(explained.scores, targets[BINARY])[0, 1] > 0.5
     assert np.corrcoef(explained.values[:, 0], frame.income)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("favourable", ["denied", "approved"])
+def test_unless_it_is_named_the_favourable_class_is_that_of_the_threshold(favourable, frame, targets):
+    inner = LogisticRegression().fit(frame, np.where(targets[BINARY], "approved", "denied"))
+    model = FixedThresholdClassifier(FrozenEstimator(inner), threshold=0.3, pos_label=favourable)
+
+    explained = explain(model, frame, frame, seed=0)
+
+    assert explained.scores == pytest.approx(inner.predict_proba(frame)[:, int(favourable == "denied")])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [HistGradientBoostingRegressor(loss="poisson", max_iter=20), make_pipeline(StandardScaler(), PoissonRegressor())],
+    ids=["trees", "linear"],
+)
+def test_a_link_of_predicted_numbers_is_seen_through(model, frame, targets, monkeypatch):
+    monkeypatch.setattr(explainability_values, "_by_permutation", None)
+
+    explained = explain(model.fit(frame, targets[NUMBER]), frame, frame, seed=0, task=NUMBER)
+
+    assert explained.scale == "log"
+    assert np.exp(explained.base + explained.values.sum(1)) == pytest.approx(model.predict(frame))
 
 
 def test_of_several_classes_a_favourable_one_may_be_named(frame, targets):

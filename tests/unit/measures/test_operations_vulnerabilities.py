@@ -67,7 +67,7 @@ def measure(lock, folder):
 @pytest.mark.parametrize(
     ("events", "inside", "outside"),
     [
-        ([{"introduced": "0"}], ["0.0.1a1", "0", "99"], []),
+        ([{"introduced": "0"}], ["0.0.1a1", "0a1", "0", "99"], []),
         ([{"introduced": "0"}, {"fixed": "3.1.3"}], ["3.1.2", "3.1.3rc1", "3.1.2.post1"], ["3.1.3", "3.1.10"]),
         ([{"introduced": "2.0"}, {"fixed": "3.0"}], ["2", "2.0.0", "2.9"], ["1.9", "2.0rc1", "3.0.0", "3"]),
         ([{"introduced": "2.0"}, {"last_affected": "2.5"}], ["2.5", "2.5.0", "2.5+local"], ["2.5.1", "2.5.post1"]),
@@ -143,6 +143,7 @@ def test_one_vulnerability_under_several_names_is_counted_once():
         advisory("CVE-2026-9", versions=["1.0"]),
         advisory("PYSEC-2026-3", versions=["1.0"], aliases=["CVE-2026-7"]),
         advisory("GHSA-bb", versions=["1.0"], aliases=["CVE-2026-9", "CVE-2026-10"]),
+        advisory("GHSA-cc", versions=["1.0"], aliases=["GHSA-aa"]),
     ]
 
     found = affected([Pin("jinja2", "1.0")], documents)
@@ -266,7 +267,7 @@ def test_pins_are_read_with_hashes_extras_comments_options_and_markers(lock):
 
 @pytest.mark.parametrize(
     "line",
-    ["jinja2>=3", "jinja2", "jinja2==3.*", "jinja2==1.0,==2.0", "jinja2 @ https://example.org/x.whl", "-r more.txt",
+    ["jinja2>=3", "jinja2", "jinja2==3.*", "jinja2==1.0,==2.0", "jinja2==1.0,<2", "jinja2 @ https://example.org/x.whl", "-r more.txt",
      "-rmore.txt", "-e .", "--requirement more.txt", "./wheel.whl", "jinja2==one"],
 )  # fmt: skip
 def test_a_lock_that_does_not_say_which_version_leaves_no_number(lock, folder, line):
