@@ -180,3 +180,43 @@ def test_dropped_features_are_named():
     chosen["dropped"] = ["min30", "bd"]
 
     assert "Without min30 and bd." in words.search_summary(Reading(before), Reading(after))
+
+
+WAIVER = {
+    "digest": "d" * 64,
+    "until": "2026-10-31",
+    "reason": "The old system is switched off in autumn.",
+    "by": [{"person": "p-c6f8", "role": "model_risk"}, {"person": "p-2b95", "role": "compliance"}],
+}
+
+
+def test_a_waiver_says_until_when_by_whom_and_why():
+    said = words.waived(WAIVER, {"p-c6f8": "Maria Alvarez"})
+
+    assert said == "Waived until 31 Oct 2026 by Maria Alvarez and p-2b95: The old system is switched off in autumn."
+
+
+def test_a_waived_rule_is_counted_as_such_and_not_as_blocking():
+    waived = rule(outcome=Outcome.BLOCK, value=0.2, waiver=WAIVER)
+    verdict = Verdict(Outcome.WARN, (waived, rule(outcome=Outcome.PASS)))
+
+    assert words.headline(verdict) == "Passes, with 1 rule waived."
+    assert words.counts(verdict) == "No rule blocks; 1 of 2 pass, 1 is waived."
+
+
+def test_a_verdict_without_a_judged_rule_does_not_read_as_a_pass():
+    assert words.headline(Verdict(Outcome.BLOCK, (rule(outcome=Outcome.NOT_APPLICABLE),))).startswith("Blocked")
+
+
+def test_a_finding_says_who_mends_what_until_when():
+    said = words.finding("Explain the spike.", "p-5e2b", "2027-01-31", {"p-5e2b": "Luis Prado"})
+
+    assert said == "Explain the spike. Luis Prado mends it until 31 Jan 2027."
+
+
+@pytest.mark.parametrize(("value", "text"), [(251_179_008.0, "251,179,008"), (0.0, "0")])
+def test_what_is_counted_has_no_decimals(value, text):
+    measure = "operations.peak_memory_bytes" if value else "operations.known_vulnerabilities"
+
+    assert words.number(measure, value) == text
+    assert words.limit(rule(measure=measure, limits={"at_most": value}))[0] == f"≤ {text}"
