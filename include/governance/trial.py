@@ -211,6 +211,7 @@ class Material:
         scores: What was said of them.
         predictions: What was answered.
         model: The model.
+        fitted: The same without its threshold, as the folder's ``fit`` returned it.
         lock: The locked environment.
         advisories: Known vulnerabilities.
         trained_here: Whether it is known which rows trained it.
@@ -227,6 +228,7 @@ class Material:
     scores: Any
     predictions: Any
     model: "LoadedModel"
+    fitted: Any
     lock: Path
     advisories: Path | None
     trained_here: bool = True
@@ -243,8 +245,7 @@ class Material:
 
         trusted = list(self.spec.training.trusted_types)
         with tempfile.TemporaryDirectory(prefix="governance-try-") as folder:
-            described, estimator = self.model.description, self.model.estimator
-            write_artifact(Path(folder), estimator, described, signer=Signer.passing("artifact"))
+            write_artifact(Path(folder), self.fitted, self.model.description, signer=Signer.passing("artifact"))
             yield Saved(Path(folder), f"{load_for_timing.__module__}:{load_for_timing.__name__}", trusted)
 
 
@@ -347,6 +348,7 @@ class Bench:
             scores=scores.scores,
             predictions=self.task.decide(scores.scores, recipe.threshold),
             model=LoadedModel(description, "0" * 64, decided),
+            fitted=estimator,
             lock=self.settings.root / "requirements.txt",
             advisories=self.settings.advisories,
         )

@@ -222,6 +222,7 @@ def _material(
         scores=scores,
         predictions=task.decide(scores, described.threshold),
         model=model,
+        fitted=imported.estimator,
         lock=settings.root / "requirements.txt",
         advisories=settings.advisories,
         trained_here=False,
