@@ -33,8 +33,8 @@ class Reports:
     junit: Path | None = None
     markdown: Path | None = None
 
-    def require_folders(self) -> None:
-        """Refuse a place where nothing can be written, before minutes of work.
+    def prepare(self) -> None:
+        """Refuse a place where nothing can be written, before minutes of work, and remove what an earlier run left.
 
         Raises:
             InputError: Naming it.
@@ -42,6 +42,8 @@ class Reports:
         for file in (self.junit, self.markdown):
             if file is not None and (file.is_dir() or not os.access(file.absolute().parent, os.W_OK)):
                 raise InputError(f"Expected a file that can be written, found {file}. Make its folder first.")
+            if file is not None:
+                file.unlink(missing_ok=True)
 
     def write(self, report: CiReport) -> None:
         """Write both, each whole or not at all."""
@@ -57,11 +59,12 @@ def validate(settings: Settings, model: str, asked: Asked, reports: Reports, tel
 
     The reports are written whatever the answer is, an error included.
     """
-    reports.require_folders()
+    reports.prepare()
     try:
         found = run_validation(settings, model, asked, tell)
-    except GovernanceError as error:
-        reports.write(CiReport(model, asked.uri, error=str(error)))
+    except Exception as error:
+        ours = f"This is a fault of ours: {type(error).__name__}. The job's log says more."
+        reports.write(CiReport(model, asked.uri, error=str(error) if isinstance(error, GovernanceError) else ours))
         raise
     reports.write(_report(found))
     code = verdicts.exit_code(found.verdict) if found.verdict else NO

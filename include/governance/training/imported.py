@@ -243,6 +243,8 @@ def _classes(found: Found, task: Task) -> tuple[Sequence[Value] | None, tuple[st
     said = found.metadata.get("classes")
     if task.numbered is None or found.format == formats.SKOPS:
         return None, ()
+    if said is None and tuple(task.numbered) == tuple(range(len(task.numbered))):
+        return task.numbered, ()  # the numbers are the classes
     if said is None:
         order = ", ".join(map(str, task.numbered))
         return task.numbered, (f"The file does not name its classes: they were taken to be {order}, in this order.",)
