@@ -11,9 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from governance import measures, yamlfile
+from governance import assessment, code, measures, yamlfile
 from governance.measures.catalogue import MEASURES, MeasureInfo
 from governance.policyfile import RuleText, TierFile, limits_of
+from governance.review import findings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "measures.md"
@@ -23,6 +24,7 @@ SECTION = re.compile(r"^(Formula|Source of the interval|Source|Ideal|Limits): ",
 WRITTEN_ELSEWHERE = {
     "performance.recall": "true_positive_rate",
     "performance.unfavourable_selected": "false_positive_rate",
+    "provenance.overdue_findings": "measured",
     "explainability.top_3_share": "top_share",
     "explainability.top_5_share": "top_share",
     "explainability.top_10_share": "top_share",
@@ -107,11 +109,10 @@ def _functions() -> Iterator[tuple[tuple[str, str], Callable[..., Any]]]:
         for name, found in inspect.getmembers(loaded, inspect.isfunction):
             if found.__module__ == loaded.__name__ and "Formula:" in (inspect.getdoc(found) or ""):
                 yield (_family(module.name), name), found
-    from governance import code
-
-    for name, found in inspect.getmembers(code, inspect.isfunction):
-        if "Formula:" in (inspect.getdoc(found) or ""):
-            yield ("provenance", name), found
+    for family, loaded in (("provenance", code), ("provenance", findings), ("performance", assessment)):
+        for name, found in inspect.getmembers(loaded, inspect.isfunction):
+            if found.__module__ == loaded.__name__ and "Formula:" in (inspect.getdoc(found) or ""):
+                yield (family, name), found
 
 
 def _family(module: str) -> str:

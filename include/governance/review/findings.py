@@ -101,7 +101,13 @@ def overdue(findings: Iterable[Finding], at: datetime) -> list[Finding]:
 
 
 def measured(findings: Sequence[Finding], at: datetime) -> Measurement:
-    """Return how many are overdue, of how many that are open."""
+    """Findings of earlier approvals that are still open after their due date.
+
+    Formula: the number of such findings; n is how many are open.
+    Source: counted; Supervisory Guidance on Model Risk Management, SR 11-7 (2011), section V, on tracking them.
+    Ideal: 0.
+    Limits: knows what was written down when people approved.
+    """
     count = len(overdue(findings, at))
     return Measurement(OVERDUE, count, sum(finding.is_open for finding in findings), method="counted")
 
