@@ -31,6 +31,9 @@ LONGEST = 200
 RARE, USUAL, EVERY = 0.1, 0.5, 0.999
 """Shares of a column's values that must match, by how easily something else has the form."""
 
+SMALLEST = 1_000_000
+"""No number below has the digits of a card, a person or a phone."""
+
 DIGITS_ONLY = 300
 """How many social-security numbers without dashes are needed: seven of eight numbers of nine digits could be one."""
 
@@ -165,7 +168,7 @@ def _detect(column: str, values: "pd.Series[Any]") -> Detected | None:
     present = _spread(values.dropna())
     if _is_text(present):
         forms, texts = _TEXT_FORMS, _texts(present)
-    elif _is_whole(present):
+    elif _is_whole(present) and len(present) and present.max() >= SMALLEST:
         forms, texts = _DIGIT_FORMS, [str(int(value)) for value in present]
     else:
         return None
