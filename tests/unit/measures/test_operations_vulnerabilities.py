@@ -267,8 +267,9 @@ def test_pins_are_read_with_hashes_extras_comments_options_and_markers(lock):
 
 @pytest.mark.parametrize(
     "line",
-    ["jinja2>=3", "jinja2", "jinja2==3.*", "jinja2==1.0,==2.0", "jinja2==1.0,<2", "jinja2 @ https://example.org/x.whl", "-r more.txt",
-     "-rmore.txt", "-e .", "--requirement more.txt", "./wheel.whl", "jinja2==one"],
+    ["jinja2>=3", "jinja2", "jinja2==3.*", "jinja2==1.0,==2.0", "jinja2==1.0,<2",
+     "jinja2 @ https://example.org/x.whl", "-r more.txt", "-rmore.txt",
+     "-e .", "--requirement more.txt", "./wheel.whl", "jinja2==one"],
 )  # fmt: skip
 def test_a_lock_that_does_not_say_which_version_leaves_no_number(lock, folder, line):
     write(folder, advisory(name="other"))
