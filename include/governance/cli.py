@@ -71,7 +71,7 @@ def check(
     model: Annotated[str | None, typer.Argument(help="The model's name; all by default.", show_default=False)] = None,
     data: Annotated[
         bool | None,
-        typer.Option("--data/--no-data", help="Look into the data, too; by default where that is quick."),
+        typer.Option("--data/--no-data", help="Read the data, and run the contract on them; by default a quick look."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
