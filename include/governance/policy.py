@@ -339,14 +339,18 @@ class Slices:
     trained_here: bool = True
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> "Slices":
-        """Return those of a spec."""
+    def of(cls, spec: ModelSpec, training: Mapping[str, Any] | None = None) -> "Slices":
+        """Return those of a spec, and of what the evidence says of a candidate's training.
+
+        A model may be brought in that was trained elsewhere, although its spec has it trained here.
+        """
+        here = spec.trained == "here" and (training or {}).get("trained", "here") == "here"
         return cls(
             tuple(spec.protected),
             tuple(tuple(names) for names in spec.intersections),
             spec.task,
             None if spec.protected else spec.no_persons,
-            spec.trained == "here",
+            here,
         )
 
     def may_hold(self, condition: Condition) -> bool:

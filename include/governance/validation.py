@@ -143,7 +143,7 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
         measured = measured_at_once(_material(settings, spec, policy, frame, imported))
         measured += evaluate_code_rules(policy, spec, measured)
         # Whatever the spec says of the model: this one was not trained here.
-        slices = replace(Slices.of(spec), trained_here=False)
+        slices = Slices.of(spec, {"trained": "elsewhere"})
         verdict = judge(policy, slices, measured, provenance=False)
         found = replace(found, measurements=tuple(measured), verdict=verdict)
     return replace(found, seconds=time.monotonic() - started)

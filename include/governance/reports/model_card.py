@@ -205,6 +205,8 @@ def _features(evidence: Json) -> str:
 
 def _estimates(evaluation: Json, attempts: int) -> str:
     same = f"{words.plural(attempts, 'attempt')} judged on the same rows"
+    if evaluation["method"] == "all_rows":
+        return f"on all rows, of a model trained elsewhere: nobody here knows which rows it has seen; {same}"
     if evaluation["method"] != "cross_validation":
         return f"on rows that training never saw; {same}"
     folds = f"{evaluation['folds']} folds, {words.plural(evaluation['repetitions'], 'repetition')}"

@@ -112,7 +112,9 @@ def compose(
     measured = sorted(measurements, key=lambda measurement: measurement.key)
     involved = _involved(facts, spec, people, code)
     counting = _in_force(exceptions, involved, policy, people)
-    verdict = judge(policy, Slices.of(spec), measured, waivers=counting, at=exceptions.at if exceptions else None)
+    verdict = judge(
+        policy, Slices.of(spec, facts.training), measured, waivers=counting, at=exceptions.at if exceptions else None
+    )
     rests_on = {rule.waiver["digest"] for rule in verdict.waived() if rule.waiver}
     document = {
         "format": FORMAT,

@@ -252,7 +252,7 @@ def _waivers(document: Json, policy: Policy, people: People, keys: PublicKeys, a
 
 def _repeat_verdict(document: Json, policy: Policy, spec: ModelSpec, signed: Sequence[Waiver], at: datetime) -> Verdict:
     measurements = [Measurement.from_dict(one) for one in document["measurements"]]
-    verdict = judge(policy, Slices.of(spec), measurements, waivers=signed, at=at)
+    verdict = judge(policy, Slices.of(spec, document.get("training")), measurements, waivers=signed, at=at)
     if canonical.digest(verdict.to_dict()) != canonical.digest(document["verdict"]):
         raise TamperedError(
             "The policy, applied to the signed measurements, gives another verdict than the evidence says."

@@ -114,8 +114,8 @@ class BinaryClassification(Task):
 
     @property
     def numbered(self) -> tuple[Value, ...]:
-        """1 is the favourable value, 0 the other."""
-        return (0, 1) if self.favourable == 1 else ("other", self.favourable)
+        """The numbers themselves where these are the values; else 1 is the favourable value, 0 the other."""
+        return (0, 1) if self.favourable in (0, 1) else ("other", self.favourable)
 
     def gap(self, one: Array, other: Array) -> float:
         """Return the difference of the selection rates."""

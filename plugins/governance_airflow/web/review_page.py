@@ -242,6 +242,8 @@ def _about(request: Request) -> list[tuple[str, str]]:
 def _estimates(training: Mapping[str, Any]) -> str:
     evaluation, attempts = training["evaluation"], training.get("attempts", 1)
     same = f"{words.plural(attempts, 'attempt')} judged on the same rows."
+    if evaluation["method"] == "all_rows":
+        return f"On all rows, of a model trained elsewhere: nobody here knows which rows it has seen. {same}"
     if evaluation["method"] != "cross_validation":
         return f"On rows that training never saw. {same}"
     folds = f"{evaluation['folds']} folds, {words.plural(evaluation['repetitions'], 'repetition')}"

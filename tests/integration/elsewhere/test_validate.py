@@ -53,7 +53,7 @@ def test_a_fair_model_passes_and_an_unfair_one_is_blocked(run: Run, logged: Logg
 
     code, out, _ = run(*on(logged.unfair, logged), *reports)
     assert code == 2
-    assert "Blocked: parity, sex" in out
+    assert "Blocked: parity by sex" in out
     case = next(c for c in Xml.parse(tmp_path / "junit.xml").iter("testcase") if c.get("name") == "Parity, sex")
     assert case.find("failure") is not None
     assert "only fairness stops it" in (tmp_path / "summary.md").read_text()
