@@ -11,40 +11,29 @@ clear the task: no step registers, releases or tells anything twice. A red `judg
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG, Param, TaskGroup, chain, cross_downstream, get_parsing_context
+from airflow.sdk import DAG, TaskGroup, chain, cross_downstream, get_parsing_context
 
 from governance_airflow import notify
+from governance_airflow.form import FORM
 from governance_airflow.models import governed_models
 from governance_airflow.operators.step import StepOperator as Step
 from governance_airflow.runbook import for_task
 from governance_airflow.sensors.approval import ApprovalSensor
 
-FORM = {
-    "reason": Param("", type="string", minLength=5, description="Why this run: a reviewer reads it."),
-    "bump": Param("minor", enum=["major", "minor", "patch"], description="What changes in the semantic version."),
-    "parameters": Param({}, type="object", description='Training parameters to change, such as {"seed": 1}.'),
-    "source": Param(
-        None,
-        type=["null", "string"],
-        description="Other data: csv:FILE or parquet:FILE, a file in the model's folder or in data/MODEL/ of the "
-        "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
-    ),
-    "model_uri": Param(
-        None,
-        type=["null", "string"],
-        description="A model that was trained elsewhere, as MLflow names it: models:/NAME/VERSION. It is taken through "
-        "everything but training. Nothing means that the pipeline trains.",
-    ),
+MEASURED_BY = {
+    "quality": ["performance", "fairness", "drift"],
+    "explainability": ["explainability"],
+    "behaviour": ["leakage", "robustness"],
+    "operations": ["operations"],
 }
-FAMILIES = ("performance", "fairness", "drift", "explainability", "leakage", "robustness", "operations")
 
 
 def measure_and_judge(attempt: int, group: str, judge_id: str, **of: str) -> tuple[TaskGroup, Step]:
-    """Measure an attempt, one task a family, and judge it."""
+    """Measure an attempt, in tasks that take about as long as each other, and judge it."""
     with TaskGroup(group) as measure:
-        for family in FAMILIES:
-            arguments = {"attempt": attempt, "family": family}
-            Step(task_id=family, step="measure", arguments=arguments, doc_md=for_task("measure"), **of)
+        for task_id, families in MEASURED_BY.items():
+            arguments = {"attempt": attempt, "families": families}
+            Step(task_id=task_id, step="measure", arguments=arguments, doc_md=for_task("measure"), **of)
     arguments = {"attempt": attempt}
     return measure, Step(task_id=judge_id, step="judge", arguments=arguments, doc_md=for_task("judge"), **of)
 

@@ -150,7 +150,7 @@ def test_every_task_says_what_it_read_and_wrote(world, released):
 
     assert {"ingest", "validate", "train", "judge", "search_alternatives", "release", "announce"} <= ended
     assert silent == []
-    assert "loan/protected" in told["measure.fairness"][0]
+    assert "loan/protected" in told["measure.quality"][0]
     assert "loan/protected" not in told["measure.explainability"][0]
 
 

@@ -1,7 +1,7 @@
-"""Measure one family of one attempt: facts for the judge, no limit in sight."""
+"""Measure some families of one attempt: facts for the judge, no limit in sight."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,15 +40,17 @@ READS_PROTECTED = ("fairness", "leakage", "robustness")
 """The families that look at protected attributes; lineage says it of no other."""
 
 
-def measure(run: Run, attempt: int, family: str) -> Step:
-    """Measure a family, once for the same candidate, data and code."""
+def measure(run: Run, attempt: int, families: Sequence[str]) -> Step:
+    """Measure some families, each once for the same candidate, data and code."""
     candidate = candidate_of(run, attempt)
-    key = _key(run, candidate, family)
-    entry = run.ledger.get(key)
-    if entry is None:
-        measured = FAMILIES[family](Material(run, candidate))
-        entry = run.record("measured", _data(attempt, family, candidate, measured), key)
-    return Step({"measured": len(entry.data["measurements"])}, _lineage(run, candidate, family))
+    material, numbers = Material(run, candidate), {}
+    for family in families:
+        key = _key(run, candidate, family)
+        entry = run.ledger.get(key)
+        if entry is None:
+            entry = run.record("measured", _data(attempt, family, candidate, FAMILIES[family](material)), key)
+        numbers[family] = len(entry.data["measurements"])
+    return Step({"measured": numbers}, _lineage(run, candidate, families))
 
 
 def measured_entry(run: Run, attempt: int, family: str) -> Entry:
@@ -69,14 +71,14 @@ def measurements_of(run: Run, attempt: int, family: str) -> list[Measurement]:
     return [Measurement.from_dict(one) for one in measured_entry(run, attempt, family).data["measurements"]]
 
 
-def _lineage(run: Run, candidate: Entry, family: str) -> Lineage:
+def _lineage(run: Run, candidate: Entry, families: Sequence[str]) -> Lineage:
     """Rows and labels are the snapshot's, also where they come by way of the out-of-fold predictions."""
     frozen = snapshot_of(run)
     read = [datasets.model_version(run.model, candidate.data["manifest"])]
     read.append(datasets.snapshot_named(run.model, frozen.digest))
-    if family in READS_PROTECTED:
+    if set(READS_PROTECTED) & set(families):
         read += datasets.protected_part(run.model, frozen)
-    return Lineage(read, [datasets.measured(run.model, family)])
+    return Lineage(read, [datasets.measured(run.model, family) for family in families])
 
 
 def _key(run: Run, candidate: Entry, family: str) -> str:

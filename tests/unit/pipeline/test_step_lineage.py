@@ -88,7 +88,7 @@ def test_validate_writes_what_came_of_the_contract(world, run_of, monkeypatch, a
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_measuring_reads_the_snapshot_and_its_protected_part_only_where_groups_are_looked_at(run, family):
-    lineage = measure(run, 1, family).lineage
+    lineage = measure(run, 1, [family]).lineage
 
     assert names(lineage.inputs)[:2] == ["tiny/model", "tiny/snapshot"]
     assert ("tiny/protected" in names(lineage.inputs)) == (family in ("fairness", "leakage", "robustness"))

@@ -1,0 +1,21 @@
+"""What the trigger form of ``govern_<model>`` asks, and what it says of each field."""
+
+from airflow.sdk import Param
+
+FORM = {
+    "reason": Param("", type="string", minLength=5, description="Why this run: a reviewer reads it."),
+    "bump": Param("minor", enum=["major", "minor", "patch"], description="What changes in the semantic version."),
+    "parameters": Param({}, type="object", description='Training parameters to change, such as {"seed": 1}.'),
+    "source": Param(
+        None,
+        type=["null", "string"],
+        description="Other data: csv:FILE or parquet:FILE, a file in the model's folder or in data/MODEL/ of the "
+        "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
+    ),
+    "model_uri": Param(
+        None,
+        type=["null", "string"],
+        description="A model that was trained elsewhere, as MLflow names it: models:/NAME/VERSION. It is taken through "
+        "everything but training. Nothing means that the pipeline trains.",
+    ),
+}
