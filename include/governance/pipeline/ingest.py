@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from governance.check import data
 from governance.data import snapshots
+from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.data.sources import read_source
 from governance.errors import InputError
@@ -34,6 +36,14 @@ def ingest(run: Run) -> Step:
 def snapshot_of(run: Run) -> Snapshot:
     """Return the snapshot of this run."""
     return Snapshot.from_dict(run.need("snapshot", source=run.source).data["snapshot"])
+
+
+def groups_of(run: Run, frozen: Snapshot) -> dict[str, Any]:
+    """Return the group of each row by protected attribute; none where the model concerns no persons."""
+    if snapshots.PROTECTED not in frozen.parts:
+        return {}
+    frame = derive(snapshots.load(frozen, snapshots.PROTECTED), run.spec.protected)
+    return {name: frame[name].to_numpy() for name in frame.columns}
 
 
 def _freeze(run: Run) -> Snapshot:

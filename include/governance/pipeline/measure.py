@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from governance.assessment import FAMILIES, Champion, Saved
 from governance.catalog import ModelSpec
 from governance.data import snapshots
-from governance.data.protected import derive
 from governance.errors import InputError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry
 from governance.measures.operations import REPEATS
 from governance.pipeline import datasets
 from governance.pipeline.champion import champion_of, champion_release
-from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.ingest import groups_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.train import candidate_of, fetch_artifact, fetch_out_of_fold
 from governance.records import Lineage, Measurement
@@ -148,8 +147,7 @@ class Material:
     @cached_property
     def groups(self) -> dict[str, Any]:
         """Group of each row, by protected attribute."""
-        frame = derive(snapshots.load(snapshot_of(self.run), "protected"), self.run.spec.protected)
-        return {name: frame[name].to_numpy() for name in frame.columns}
+        return groups_of(self.run, snapshot_of(self.run))
 
     @cached_property
     def out_of_fold(self) -> "pd.DataFrame":

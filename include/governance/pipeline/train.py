@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from governance.canonical import digest_of_bytes
 from governance.code import lock_digest
 from governance.data import snapshots
-from governance.data.protected import derive
 from governance.errors import InputError, TamperedError
 from governance.keys import Signer
 from governance.ledger.log import Entry
 from governance.pipeline import datasets
-from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.ingest import groups_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.validate import validation_of
 from governance.records import Lineage
@@ -64,8 +63,7 @@ def workshop(run: Run, frozen: "Snapshot") -> Iterator[tuple[Fitter, Plan]]:
 
 def _rows(run: Run, frozen: "Snapshot") -> TrainingSet:
     data = snapshots.load(frozen, "data")
-    groups = derive(snapshots.load(frozen, "protected"), run.spec.protected)
-    first = groups.iloc[:, 0].to_numpy() if len(groups.columns) else None
+    first = next(iter(groups_of(run, frozen).values()), None)
     target = run.spec.target
     return TrainingSet(data[list(run.spec.features)], data[target.column], task_of(run.spec), first)
 
