@@ -93,7 +93,7 @@ def _document(made: Drafted) -> Json:
 
 def _show(out: "Console", made: Drafted) -> None:
     folder, parts, outcome = made.folder, made.folder.parts, made.folder.outcome
-    out.print(f"Written: {made.path}", style="bold")
+    line(out, f"Written: {made.path}", style="bold")
     line(out, f"  {', '.join(made.files)}")
     out.print("\nDecided, and why:")
     line(out, f"  task        {outcome.task}: {outcome.why}")

@@ -30,6 +30,7 @@ OF_ONE = {
     "married": ("married", "not married"),
     "black": ("Black", "not Black"),
     "white": ("White", "not White"),
+    "nonwhite": ("not White", "White"),
 }
 """Word of a column of 0 and 1 → the names of its groups 1 and 0."""
 

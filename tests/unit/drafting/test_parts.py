@@ -98,9 +98,14 @@ def test_a_column_that_tells_a_class_apart_is_a_leak_of_several_classes():
     target = DRAW.choice(["a", "b", "c"], N)
     code = pd.Series(target).map({"a": 3, "b": 1, "c": 2})
 
-    assert (
-        "balanced accuracy 1.00" in parts_of(pd.DataFrame({"x": NOISE, "code": code, "y": target}), "y").leaks["code"]
-    )
+    assert "AUC 1.00" in parts_of(pd.DataFrame({"x": NOISE, "code": code, "y": target}), "y").leaks["code"]
+
+
+def test_one_class_that_is_told_apart_is_enough_for_a_leak():
+    target = DRAW.choice(["a", "b", "c"], N)
+    marks_a = np.where(target == "a", 9.0, DRAW.normal(size=N))
+
+    assert "AUC 1.00" in parts_of(pd.DataFrame({"x": NOISE, "mark": marks_a, "y": target}), "y").leaks["mark"]
 
 
 def test_few_rows_of_a_class_make_no_leak_of_noise():
