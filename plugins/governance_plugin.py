@@ -45,13 +45,20 @@ class GovernanceApp:
 
 
 class SharedLink:
-    """Sends ``/review/<model>/<version>`` on to the page. It knows nothing, so it asks for no login: the page does."""
+    """Sends a link to a page inside Airflow's frame on to the page.
+
+    Airflow takes what follows ``/plugin/governance`` in a link for a path of its own: ``/review/<model>/<version>``,
+    ``/waivers/<model>``. This knows nothing, so it asks for no login: the page does.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with a redirection."""
         if scope["type"] != "http":
             return
-        outside = scope["root_path"].removesuffix("/review")
+        outside = scope["root_path"].removesuffix(self._place)
         path = scope["path"].removeprefix(outside)
         query = f"?{scope['query_string'].decode('ascii', 'ignore')}" if scope["query_string"] else ""
         headers = [(b"location", f"{outside}{PREFIX}{quote(path)}{query}".encode()), (b"content-length", b"0")]
@@ -72,7 +79,10 @@ class GovernancePlugin(AirflowPlugin):
     name = "governance"
     fastapi_apps = [  # noqa: RUF012  # Airflow reads plain class attributes
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
-        {"name": "governance links", "app": SharedLink(), "url_prefix": "/review"},
+        *(
+            {"name": f"governance links to {place}", "app": SharedLink(f"/{place}"), "url_prefix": f"/{place}"}
+            for place in ("review", "waivers")
+        ),
     ]
     fastapi_root_middlewares = [{"name": "governance call guard", "middleware": guarded}]  # noqa: RUF012
     external_views = [  # noqa: RUF012

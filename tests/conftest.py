@@ -13,10 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from system import GovernedRun, Slack, World, commit_all
 
 from governance.settings import ROOT
 from stack.supervisor import Stack
+
+settings.register_profile("house", deadline=None)  # how long an example takes never decides a test
+settings.load_profile("house")
 
 MODELS = ROOT / "tests" / "e2e" / "models"
 

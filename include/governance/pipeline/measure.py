@@ -127,7 +127,7 @@ class Material:
     @property
     def trained_here(self) -> bool:
         """Whether this pipeline trained it."""
-        return self.candidate.data["training"].get("trained", "here") == "here"
+        return str(self.candidate.data["training"].get("trained", "here")) == "here"
 
     @property
     def lock(self) -> Path:

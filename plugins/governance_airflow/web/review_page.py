@@ -228,6 +228,7 @@ def _about(request: Request) -> list[tuple[str, str]]:
     target, contract = document["spec"]["target"], document["data"].get("contract") or {}
     rows = [("Reason", document["request"].get("reason", "")), ("Label", f"{target['meaning']} {target['known_bias']}")]
     rows.append(("Assumptions", document["spec"]["assumptions"]))
+    rows.append(("No persons", document["spec"].get("no_persons") or ""))
     if contract:
         failed = f"{contract['failed']} failed" if contract["failed"] else "none failed"
         rows.append(("Data contract", f"{words.plural(contract['expectations'], 'expectation')}, {failed}"))

@@ -53,6 +53,7 @@ def test_airflow_finds_the_page_in_its_navigation():
     ("asked", "sent_to"),
     [
         ("/review/loan/1.0.0", "/governance/review/loan/1.0.0"),
+        ("/waivers/loan?rule=parity", "/governance/waivers/loan?rule=parity"),
         ("/review/loan/1.0.0?attempt=1", "/governance/review/loan/1.0.0?attempt=1"),
         ("/review//evil.test/x", "/governance/review//evil.test/x"),
         ("/review/loan/%C3%A9", "/governance/review/loan/%C3%A9"),
