@@ -158,7 +158,8 @@ class Office:
         self.app = create_app(Services(settings, lambda: self.desk, self._run_actors))
         self.airflow = FastAPI()
         self.airflow.mount("/governance", self.app)
-        self.airflow.mount("/review", SharedLink())
+        for place in ("/review", "/waivers"):
+            self.airflow.mount(place, SharedLink(place))
 
     def _run_actors(self, run_id: str, dag_id: str | None = None) -> dict[str, list[str]]:
         if self.airflow_database_away:
