@@ -60,6 +60,7 @@ def test_the_next_month_meets_it(contract, seed):
         (lambda t: pd.concat([t, t.head(30)]), "table"),
         (lambda t: t.assign(income=t["income"] * 1000), "income"),
         (lambda t: t.assign(income=t["income"] / 1000), "income"),
+        (lambda t: t.assign(income=t["income"].where(t.index > 0, 500)), "income"),
         (lambda t: t.assign(card=1 - t["card"]), "card"),
         (lambda t: t.assign(card=t["card"] + 1), "card"),
         (lambda t: t.assign(job=None), "job"),
@@ -79,6 +80,7 @@ def test_the_next_month_meets_it(contract, seed):
         "rows twice",
         "in cents",
         "in thousands",
+        "one far out",
         "flipped",
         "other codes",
         "emptied",
@@ -94,6 +96,16 @@ def test_the_next_month_meets_it(contract, seed):
 )
 def test_what_goes_wrong_with_deliveries_breaks_it(contract, change, subject):
     assert subject in unmet(change(bank()), contract)
+
+
+@pytest.mark.parametrize(("copies", "said"), [(60, True), (600, False)], ids=["some", "most"])
+def test_rows_that_are_alike_today_are_allowed_and_where_most_are_nothing_is_said(tmp_path, copies, said):
+    frame = pd.concat([applicants(N), applicants(N).head(copies)], ignore_index=True)
+    path = tmp_path / "contract.json"
+    path.write_text(to_text(suite("it", looked_at(frame), outcome_of(frame, "approved"), ["sex"], [])))
+
+    assert unmet(frame, path) == set()
+    assert ("compound" in path.read_text()) is said
 
 
 def test_no_value_of_personal_data_stands_in_it(contract):
