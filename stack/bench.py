@@ -4,6 +4,7 @@ Runs from a committed copy of the work tree with a state folder of its own, and 
 makes a fresh clone of what is committed, with an environment of its own: minutes, and 1 GB.
 """
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -64,6 +65,8 @@ def main() -> int:
             asked, run_id = asked_seconds(engineer, Ledger(stack.ledger_url("auditor")))
             rows.append(("trigger → approval request, search included", asked, 90.0, f"{empty:.1f} s for empty tasks"))
             rows.append(("last signature → serving", serving_seconds(stack, run_id), 15.0, ""))
+        rows += measured(root)
+        rows.append(("governance try loan", command_seconds(root, "try", MODEL, fails=True), 15.0, ""))
         rows.append(("governance --help", command_seconds(root, "--help"), 0.5, ""))
         rows.append(
             ("governance check loan", command_seconds(root, "check", MODEL, "--no-data"), 0.5, "without its data")
@@ -127,11 +130,25 @@ def parse_seconds(root: Path) -> float:
     return statistics.median(times)
 
 
-def command_seconds(root: Path, *arguments: str) -> float:
-    """Median wall clock of a command, from process start."""
+def measured(root: Path) -> list[Row]:
+    """What bench/measures.py and bench/fairness.py find."""
+    found: list[Row] = []
+    for name in ("measures", "fairness"):
+        spec = importlib.util.spec_from_file_location(f"bench_{name}", root / "bench" / f"{name}.py")
+        if spec is None or spec.loader is None:
+            raise SystemExit(f"Expected bench/{name}.py, found none.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        found += module.lines()
+    return found
+
+
+def command_seconds(root: Path, *arguments: str, fails: bool = False) -> float:
+    """Median wall clock of a command, from process start; ``fails`` where its answer is no."""
     command = [str(Path(sys.executable).with_name("governance")), *arguments]
     own = {**os.environ, "GOVERNANCE_ROOT": str(root)}
-    return statistics.median(_timed(command, env=own) for _ in range(PARSES))
+    return statistics.median(_timed(command, check=not fails, env=own) for _ in range(PARSES))
 
 
 def fresh_clone_seconds() -> float:
@@ -147,7 +164,7 @@ def fresh_clone_seconds() -> float:
 
 def _timed(command: list[str], **options: Any) -> float:
     started = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)
+    subprocess.run(command, stdout=subprocess.DEVNULL, **{"check": True, **options})
     return time.monotonic() - started
 
 

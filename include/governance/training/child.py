@@ -338,7 +338,7 @@ def save(model: Any) -> str:
     file = native(model) or SKOPS
     try:
         if file == XGBOOST:
-            Path(file).write_bytes((model.get_booster() if hasattr(model, "get_booster") else model).save_raw("ubj"))
+            model.save_model(file)  # with the mark of early stopping, which the bare booster does not carry
         elif file == LIGHTGBM:
             Path(file).write_text(getattr(model, "booster_", model).model_to_string())
         else:

@@ -49,6 +49,7 @@ not_enough_data: stops
 minimum_n: 30
 uncommitted_changes: block
 unknown_authors: block
+overdue_findings: block
 alternatives: {search: true, never_with_protected_attributes: true}
 rules:
   accuracy: {title: Accuracy, measure: performance.accuracy, at_least: 0.6}
