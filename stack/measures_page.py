@@ -31,6 +31,9 @@ WRITTEN_ELSEWHERE = {
 }
 """Measurement → the function that computes it, where that has another name."""
 
+Functions = dict[tuple[str, str], Callable[..., Any]]
+"""Functions that state a formula, by family and name."""
+
 SIGNS = {"at_least": "≥", "at_most": "≤", "warn_below": "warn <", "warn_above": "warn >"}
 BOUNDS = {"low": "lower bound ", "high": "upper bound ", "estimate": "", None: ""}
 
@@ -64,7 +67,7 @@ def undocumented() -> list[str]:
     return [name for name in MEASURES if not {"Formula", "Source"} <= set(_said(name, functions))]
 
 
-def _row(name: str, info: MeasureInfo, functions: dict[str, Any], tiers: dict[str, TierFile]) -> str:
+def _row(name: str, info: MeasureInfo, functions: Functions, tiers: dict[str, TierFile]) -> str:
     said = _said(name, functions)
     unit = {"higher": "more is better", "lower": "less is better", None: "no better or worse"}[info.better]
     what = f"{said['what']} Of {info.of}; {info.range_in_words}; {unit}."
@@ -84,7 +87,7 @@ def _demand(rule: RuleText) -> str:
     return f"{BOUNDS[rule.of]}{limits}{over}"
 
 
-def _said(name: str, functions: dict[str, Any]) -> dict[str, str]:
+def _said(name: str, functions: Functions) -> dict[str, str]:
     family, _, measure = name.partition(".")
     wanted = WRITTEN_ELSEWHERE.get(name, measure)
     found = functions.get((family, wanted)) or next((f for (_, own), f in functions.items() if own == wanted), None)

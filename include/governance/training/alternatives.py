@@ -175,9 +175,10 @@ def search(
     reference = trial.evaluate("as it was", "blocked", blocked, own)
     others = [threshold for threshold in space.thresholds if threshold != blocked.threshold]
     tried = [trial.evaluate(f"threshold {t:g}", "threshold", blocked.at(t), own) for t in others]
-    tried += trial.evaluate_all(_untouched(blocked, space), [blocked.threshold, *others], beside=tried)
+    everywhere = [*([] if blocked.threshold is None else [blocked.threshold]), *others]
+    tried += trial.evaluate_all(_untouched(blocked, space), everywhere, beside=tried)
     if space.legal_reason and not any(trial.may_be_chosen(variant) for variant in tried):
-        tried += trial.evaluate_all(_reductions(blocked), [blocked.threshold, *others], beside=tried)
+        tried += trial.evaluate_all(_reductions(blocked), everywhere, beside=tried)
     return Search(tuple(_with_choice(tried, trial.may_be_chosen)), reference)
 
 

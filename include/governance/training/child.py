@@ -311,7 +311,7 @@ def require_model(model: Any, task: Json) -> list[Any] | None:
 
 def require_classes(model: Any, task: Json) -> list[Any] | None:
     """Refuse a classifier of other classes than the spec's; return them as :func:`require_model` does."""
-    found = np.asarray(getattr(model, "classes_", [])).tolist()
+    found: list[Any] = np.asarray(getattr(model, "classes_", [])).tolist()
     wanted = task["classes"]
     if native(model) == XGBOOST and found == list(range(len(wanted or (0, 1)))):
         return None

@@ -63,7 +63,7 @@ def as_error(report: Mapping[str, Any], file: Path, limits: Limits) -> InputErro
         file: The folder's ``train.py``.
         limits: What the call might use.
     """
-    values = {
+    values: dict[str, Any] = {
         "detail": _text(report, "detail"),
         "where": _text(report, "where"),
         "seconds": limits.seconds,

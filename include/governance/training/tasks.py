@@ -156,7 +156,7 @@ class MulticlassClassification(Task):
 
     def decide(self, scores: Array, threshold: float | None) -> Array:
         """Return the position of the most probable class; of equals, the first."""
-        return scores.argmax(1).astype(np.int16)
+        return np.asarray(scores.argmax(1), dtype=np.int16)
 
     def strata(self, labels: Array) -> Array:
         """Return the labels."""
@@ -174,7 +174,7 @@ class MulticlassClassification(Task):
 
     def from_columns(self, frame: "pd.DataFrame") -> Array:
         """Inverse of :meth:`columns`."""
-        return frame[[f"score_{position}" for position in range(len(self.in_order))]].to_numpy()
+        return np.asarray(frame[[f"score_{position}" for position in range(len(self.in_order))]])
 
     def values(self, answers: Array) -> list[Any]:
         """Return the classes by their names."""

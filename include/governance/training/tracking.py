@@ -268,7 +268,7 @@ def _client(url: str) -> Iterator["MlflowClient"]:
 
     variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     # Seven tries by default, for four minutes: whoever calls knows better when to try again.
-    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)
+    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
     try:
         yield MlflowClient(tracking_uri=url, registry_uri=url)
     except RestException as error:

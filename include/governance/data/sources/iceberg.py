@@ -62,7 +62,7 @@ def _of_catalog(name: str) -> Any:
         raise InputError(
             f"Expected iceberg:<catalog>.<namespace>.<table>, or a path ending in .metadata.json, found iceberg:{name}."
         )
-    own = Config().get_catalog_config(catalog) or {}
+    own: dict[str, Any] = Config().get_catalog_config(catalog) or {}
     return load_catalog(catalog, **{**files.iceberg_properties(), **own}).load_table(table)
 
 
