@@ -16,9 +16,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd  # noqa: TID253  # a bench is no task
+import pandas as pd  # a bench is no task
 from fairlearn import metrics as fairlearn
-from sklearn.metrics import accuracy_score, precision_score  # noqa: TID253
+from sklearn.metrics import accuracy_score, precision_score
 
 from governance.measures.fairness import measure_fairness
 from governance.records import Measurement

@@ -44,8 +44,8 @@ def test_measuring_is_done_in_parallel(govern_loan, family):
 
 def test_the_dag_measures_every_family_that_the_judge_asks_for_once(govern_loan):
     for group in ("measure", "measure_alternative"):
-        asked = [govern_loan.get_task(f"{group}.{task}").arguments["families"] for task in MEASURES]
-        assert sorted(sum(asked, [])) == sorted(FAMILIES)
+        tasks = [govern_loan.get_task(f"{group}.{task}") for task in MEASURES]
+        assert sorted(family for task in tasks for family in task.arguments["families"]) == sorted(FAMILIES)
 
 
 def test_each_role_of_the_policy_has_its_own_approval_task(govern_loan):

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from governance.assessment import FAMILIES
 from governance.data.snapshots import PROTECTED
 from governance.pipeline import alternatives, datasets, validate
 from governance.pipeline.alternatives import search_alternatives
 from governance.pipeline.ingest import ingest, snapshot_of
-from governance.assessment import FAMILIES
 from governance.pipeline.measure import measure
 from governance.records import Measurement
 from tests.unit.release.permitted_world import MODEL, rows

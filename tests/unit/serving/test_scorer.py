@@ -22,7 +22,9 @@ BOUND = {"type": "float64", "minimum": None, "maximum": None, "allowed": None, "
 
 def scorer_of(estimator, frame, labels) -> tuple[Scorer, LoadedModel, Inputs]:
     features = tuple(Feature(name, "float64", "") for name in NAMES)
-    description = Description("tiny", "Tests.", features, "binary_classification", "y", "Yes.", favourable=1, threshold=0.5)
+    description = Description(
+        "tiny", "Tests.", features, "binary_classification", "y", "Yes.", favourable=1, threshold=0.5
+    )
     decided = with_threshold(estimator.fit(frame, labels), 0.5, description.asked)
     model, inputs = LoadedModel(description, "0" * 64, decided), Inputs(dict.fromkeys(NAMES, BOUND))
     return Scorer(SimpleNamespace(model=model, inputs=inputs)), model, inputs
