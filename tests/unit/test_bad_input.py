@@ -48,7 +48,7 @@ TABLE = {
     "the scoring service down after": ("integration/serving/test_release.py", "does_not_answer_leaves_no_champion"),
     "a full disk": (FULL, "test_it_is_said_in_one_sentence_that_nothing_was_recorded"),
     "a type that is not allowed in a model's file": ("unit/training/test_artifacts.py", "RefusedError"),
-    "a model in a pickle": ("unit/training/elsewhere.py", "pickle"),
+    "a model in a pickle": ("unit/training/test_formats.py", "test_a_pickle_is_refused_with_what_to_do_instead"),
     "a request with missing and extra fields": (REQUESTS, "test_every_fault_is_told_at_once"),
     "a request out of contract or of another type": (
         REQUESTS,
