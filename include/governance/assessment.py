@@ -223,8 +223,8 @@ def drift(material: Material) -> list[Measurement]:
         return measures.no_champion()
     shared = [name for name in material.features.columns if name in champion.features.columns]
     return [
-        *measures.measure_drift(champion.features[shared], material.features[shared]),
-        *measures.measure_prediction_drift(champion.scores, material.scores),
+        *measures.measure_drift(champion.features[shared], material.features[shared], minimum_n=material.minimum_n),
+        *measures.measure_prediction_drift(champion.scores, material.scores, minimum_n=material.minimum_n),
     ]
 
 
