@@ -267,8 +267,12 @@ def _commit(frame: "pd.DataFrame", table: Any, digest: str) -> None:
 def _find(uri: str, table: Any, digest: str) -> Part | None:
     """Return the first version that says it holds this content, and does."""
     for commit in reversed(table.history()):
-        if commit.get(DIGEST_KEY) == digest:
-            part = _inspect(uri, commit["version"], digest)
+        if commit.get(DIGEST_KEY) != digest:
+            continue
+        # Delta counts versions down from the one that was opened, while the log may have grown meanwhile: the number
+        # can be too low, even below 0. The content says which it is; where neither is it, the caller writes it again.
+        for version in (commit["version"], commit["version"] + 1):
+            part = _inspect(uri, version, digest) if version >= 0 else None
             if part is not None:
                 return part
     return None
