@@ -8,11 +8,13 @@ looked for among those that trained.
 Neighbours: whoever calls brings the rows that judge. Everything is measured on at most :data:`LIMIT_ROWS` rows (n says
 how many), drawn and folded by a hash of the row's own content, so that neither the order of rows nor chance has a say,
 and copies of a row never lie on both sides. Not guaranteed: that a stronger classifier would not find more; and a
-feature alone is judged by its order, so that one which tells most in its middle is found by ``protected_auc`` only.
+number of many values is judged alone by its order and by whether it is recorded, so that one which tells most in its
+middle is found by ``protected_auc`` only.
 """
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +37,9 @@ LIMIT_ROWS = 10_000
 FOLDS = 3
 TREES, LEAVES, RATE = 30, 8, 0.2
 """Of the classifier that predicts attributes: small, so that it costs tenths of a second for each."""
+
+FEW_VALUES = 10
+"""Up to here the values of a number may be codes, and are held against a group one by one, too."""
 
 MOST_GROUPS = 10
 """Groups that are told apart at most, the largest first; of more, the others are one."""
@@ -108,19 +113,20 @@ def protected_auc(attribute: str, columns: "_Columns", group: Array, hashes: Arr
     return Measurement(name, found[0], len(known), slice_, found[1], found[2], "delong")
 
 
-def proxy_strength(attribute: str, feature: str, strength: float, interval: Interval, n: int) -> Measurement:
+def proxy_strength(attribute: str, feature: str, found: "Strength") -> Measurement:
     """How much one feature alone tells of a protected attribute.
 
     Formula: |2 AUC − 1| of the feature's order against the group, where it is recorded; of more than two groups, the
-    largest of one against the rest; of text, Cramér's V with Bergsma's correction. Interval: DeLong's, carried
-    through; of text, none.
+    largest of one against the rest. Of text, Cramér's V with Bergsma's correction, what is missing being a value; of
+    numbers, too, where it is larger: of at most ten values, and of more, whether they are recorded. Interval:
+    DeLong's, carried through; of Cramér's V, from the noncentral chi-squares whose tail beyond the one found is 2.5 %.
     Source: Somers (1962), American Sociological Review 27(6), whose D this is; Bergsma (2013), Journal of the Korean
-    Statistical Society 42(3).
+    Statistical Society 42(3); of its interval, Smithson (2003), Confidence Intervals, chapter 4.
     Ideal: 0.
-    Limits: sees a rise or a fall, not a bulge in the middle.
+    Limits: of a number with many values, sees a rise or a fall, not a bulge in the middle.
     """
     slice_ = {"attribute": attribute, "feature": feature}
-    return Measurement("leakage.proxy_strength", strength, n, slice_, *interval, "delong")
+    return found.measurement("leakage.proxy_strength", slice_)
 
 
 def strongest_proxy(attribute: str, proxies: list[Measurement], n: int) -> Measurement:
@@ -140,22 +146,17 @@ def strongest_proxy(attribute: str, proxies: list[Measurement], n: int) -> Measu
     return Measurement(name, top.value, top.n, slice_, top.low, top.high, top.method)
 
 
-def feature_target_strength(feature: str, strength: float | None, interval: Interval, n: int) -> Measurement:
+def feature_target_strength(feature: str, found: "Strength") -> Measurement:
     """How much one feature alone tells of the target.
 
     Formula: |2 AUC − 1| of the feature's order against the label, of several classes the largest of one against the
-    rest; for numbers, |Spearman's rank correlation|; of text, Cramér's V with Bergsma's correction (of numbers, with
-    their quarters). Interval: DeLong's or Bonett and Wright's, carried through; of text, none.
+    rest; against numbers, |Spearman's rank correlation|. Cramér's V as in ``leakage.proxy_strength`` (against numbers,
+    with their quarters). Interval: as of ``leakage.proxy_strength``, or Bonett and Wright's, carried through.
     Source: Kaufman, Rosset and Perlich (2012), Leakage in Data Mining, ACM TKDD 6(4); Somers (1962).
     Ideal: none; what comes close to 1 is mostly the target by another name.
-    Limits: sees a rise or a fall, not a bulge in the middle.
+    Limits: as ``leakage.proxy_strength``.
     """
-    slice_ = {"feature": feature}
-    if strength is None:
-        return Measurement(
-            "leakage.feature_target_strength", None, n, slice_, reason="it is never recorded, or constant"
-        )
-    return Measurement("leakage.feature_target_strength", strength, n, slice_, *interval, "delong")
+    return found.measurement("leakage.feature_target_strength", {"feature": feature})
 
 
 def target_by_one_feature(strengths: list[Measurement], n: int) -> Measurement:
@@ -190,8 +191,8 @@ def train_test_overlap(hashes: Array, judging: Array, trained_here: bool = True)
         reason = "not applicable: not trained here: which rows trained it is not known"
         return Measurement(name, None, n, reason=reason)
     if n == len(hashes):
-        _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-        seen = int(np.count_nonzero(counts[place] > 1))
+        alike = _like_the_one_before(hashes)
+        seen = int(np.count_nonzero(alike | np.append(alike[1:], False)))
     else:
         others = np.delete(hashes, judging)
         seen = int(np.count_nonzero(np.isin(hashes[judging], others)))
@@ -206,88 +207,147 @@ def duplicate_rows(hashes: Array) -> Measurement:
     Ideal: 0, or what the contract tolerates.
     Limits: as ``leakage.train_test_overlap``.
     """
-    copies = len(hashes) - len(np.unique(hashes))
+    copies = int(np.count_nonzero(_like_the_one_before(hashes)))
     return Measurement("leakage.duplicate_rows", copies / len(hashes), len(hashes), method="counted")
+
+
+def _like_the_one_before(hashes: Array) -> Array:
+    """Return, for the sorted hashes, which equal the one before."""
+    ordered = np.sort(hashes)
+    return np.append(False, ordered[1:] == ordered[:-1])
 
 
 # --- one feature against one fact ----------------------------------------------------------------------------------
 
 
 class _Columns:
-    """Features as numbers: ranks for those that have an order, codes for text."""
+    """Features as numbers that have an order, and as codes of values, −1 where missing."""
 
     def __init__(self, frame: "pd.DataFrame") -> None:
-        import pandas as pd
-
         self.names = [str(name) for name in frame.columns]
-        self.codes: dict[int, Array] = {}
+        self.codes: list[Array] = []
+        self.ordered: list[bool] = []
         parts = []
         for position in range(frame.shape[1]):
-            column = frame.iloc[:, position]
-            if not pd.api.types.is_numeric_dtype(column.dtype):
-                # Sorted by text, so that codes depend on neither the order of rows nor the frame they came from.
-                codes = pd.Categorical(column.astype("string"), ordered=False).codes.astype(np.intp)
-                self.codes[position] = codes
-                parts.append(np.where(codes < 0, np.nan, codes))
-            else:
-                values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-                parts.append(np.where(np.isfinite(values), values, np.nan))
+            numbers, codes = _as_numbers(frame.iloc[:, position])
+            self.ordered.append(codes is None)
+            self.codes.append(_few_values(numbers) if codes is None else codes)
+            parts.append(numbers)
         self.matrix: Array = np.column_stack(parts) if parts else np.empty((len(frame), 0))
 
 
+def _as_numbers(column: "pd.Series[Any]") -> tuple[Array, Array | None]:
+    """Return a feature as finite numbers, NaN where missing; of text, also as codes of its values."""
+    import pandas as pd
+
+    types = pd.api.types
+    if types.is_datetime64_any_dtype(column.dtype):
+        column = (pd.to_datetime(column, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    if types.is_numeric_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan), None
+    # Sorted by text, so that codes depend on neither the order of rows nor the frame they came from.
+    codes = pd.Categorical(column.astype("string"), ordered=False).codes.astype(np.intp)
+    return np.where(codes < 0, np.nan, codes), codes
+
+
+def _few_values(numbers: Array) -> Array:
+    """Return the code of each number where there are few; else 0 for all that are recorded. −1 where missing."""
+    recorded = ~np.isnan(numbers)
+    values, codes = np.unique(numbers[recorded], return_inverse=True)
+    found = np.full(numbers.shape, -1, dtype=np.intp)
+    found[recorded] = codes if len(values) <= FEW_VALUES else 0
+    return found
+
+
+class Strength(NamedTuple):
+    """How much a feature tells, on n rows; without a value where nothing varies."""
+
+    value: float | None
+    n: int
+    interval: Interval = Interval(None, None)
+    method: str | None = None
+
+    def measurement(self, name: str, slice_: Mapping[str, str]) -> Measurement:
+        """Return it as a measurement of one feature."""
+        reason = "it is never recorded, or constant" if self.value is None else None
+        return Measurement(name, self.value, self.n, slice_, *self.interval, self.method, reason)
+
+
 def _proxies(attribute: str, columns: _Columns, group: Array) -> list[Measurement]:
+    known = group >= 0
     measured = []
     for position, feature in enumerate(columns.names):
-        known = np.flatnonzero((group >= 0) & ~np.isnan(columns.matrix[:, position]))
-        strength, interval = _strength(columns, position, known, group[known])
-        if strength is not None:
-            measured.append(proxy_strength(attribute, feature, strength, interval, len(known)))
-    return [strongest_proxy(attribute, measured, int(np.count_nonzero(group >= 0))), *measured]
+        found = _strength(columns, position, known, group)
+        if found.value is not None:
+            measured.append(proxy_strength(attribute, feature, found))
+    return [strongest_proxy(attribute, measured, int(np.count_nonzero(known))), *measured]
 
 
 def _target(columns: _Columns, outcome: Array, task: TaskName) -> list[Measurement]:
-    measured = []
-    for position, feature in enumerate(columns.names):
-        known = np.flatnonzero(~np.isnan(columns.matrix[:, position]))
-        strength, interval = _target_strength(columns, position, known, outcome[known], task)
-        measured.append(feature_target_strength(feature, strength, interval, len(known)))
+    everywhere = np.ones(len(outcome), dtype=bool)
+    strength = _strength if task != "regression" else _strength_for_numbers
+    outcome = np.asarray(outcome, dtype=np.float64 if task == "regression" else np.intp)
+    measured = [
+        feature_target_strength(feature, strength(columns, position, everywhere, outcome))
+        for position, feature in enumerate(columns.names)
+    ]
     return [target_by_one_feature(measured, len(outcome)), *measured]
 
 
-def _target_strength(
-    columns: _Columns, position: int, known: Array, outcome: Array, task: TaskName
-) -> tuple[float | None, Interval]:
-    if task != "regression":
-        return _strength(columns, position, known, np.asarray(outcome, dtype=np.intp))
-    if position in columns.codes:
-        quarters = np.digitize(outcome, np.unique(np.quantile(outcome, (0.25, 0.5, 0.75)))) if len(outcome) else outcome
-        return _strength(columns, position, known, quarters)
-    values = columns.matrix[known, position]
-    if len(known) < 3 or values.min() == values.max() or outcome.min() == outcome.max():
-        return None, Interval(None, None)
-    correlation = float(np.corrcoef(midranks(values), midranks(np.asarray(outcome, dtype=np.float64)))[0, 1])
-    correlation = min(max(correlation, -1.0), 1.0)
-    return abs(correlation), _carried(abs(correlation), spearman(abs(correlation), len(known)))
+def _strength(columns: _Columns, position: int, known: Array, group: Array) -> Strength:
+    """Return how much a column tells of a group, by its order or by its values, whichever is more."""
+    return _stronger(_by_order(columns, position, known, group), _by_value(columns, position, known, group))
 
 
-def _strength(columns: _Columns, position: int, known: Array, group: Array) -> tuple[float | None, Interval]:
-    """Return how much a column tells of a group, with its interval; ``None`` where either does not vary."""
-    counts = np.bincount(group) if len(group) else np.zeros(0, dtype=int)
-    values = columns.matrix[known, position]
-    if np.count_nonzero(counts) < 2 or values.min() == values.max():
-        return None, Interval(None, None)
-    if position in columns.codes:
-        return _cramers_v(columns.codes[position][known], group), Interval(None, None)
-    ranks = midranks(values)
+def _strength_for_numbers(columns: _Columns, position: int, known: Array, outcome: Array) -> Strength:
+    quarters = np.digitize(outcome, np.unique(np.quantile(outcome, (0.25, 0.5, 0.75))))
+    return _stronger(_by_rank(columns, position, outcome), _by_value(columns, position, known, quarters))
+
+
+def _stronger(one: Strength, other: Strength) -> Strength:
+    if other.value is None:
+        return one
+    return other if one.value is None or other.value > one.value else one
+
+
+def _by_rank(columns: _Columns, position: int, outcome: Array) -> Strength:
+    recorded = ~np.isnan(columns.matrix[:, position])
+    values, outcome = columns.matrix[recorded, position], outcome[recorded]
+    if not columns.ordered[position] or len(values) < 3 or _constant(values) or _constant(outcome):
+        return Strength(None, len(values))
+    correlation = min(abs(float(np.corrcoef(midranks(values), midranks(outcome))[0, 1])), 1.0)
+    interval = _carried(correlation, spearman(correlation, len(values)))
+    return Strength(correlation, len(values), interval, "bonett-wright")
+
+
+def _by_order(columns: _Columns, position: int, known: Array, group: Array) -> Strength:
+    recorded = known & ~np.isnan(columns.matrix[:, position])
+    values, group = columns.matrix[recorded, position], group[recorded]
+    if not columns.ordered[position] or _constant(values) or _constant(group):
+        return Strength(None, len(values))
+    ranks, counts = midranks(values), np.bincount(group)
     areas = {}
     for one in np.flatnonzero(counts):
-        inside, m = group == one, counts[one]
-        areas[one] = (ranks[inside].sum() - m * (m + 1) / 2) / (m * (len(group) - m))
+        m = counts[one]
+        areas[one] = (ranks[group == one].sum() - m * (m + 1) / 2) / (m * (len(group) - m))
     top = max(areas, key=lambda one: abs(areas[one] - 0.5))
     area, low, high = delong_auc(group == top, values)
     strength = abs(2 * area - 1)
     ends = sorted((2 * low - 1, 2 * high - 1)) if area >= 0.5 else sorted((1 - 2 * low, 1 - 2 * high))
-    return strength, _carried(strength, Interval(*ends))
+    return Strength(strength, len(values), _carried(strength, Interval(*ends)), "delong")
+
+
+def _by_value(columns: _Columns, position: int, known: Array, group: Array) -> Strength:
+    codes, group = columns.codes[position][known], group[known]
+    if _constant(codes) or _constant(group):
+        return Strength(None, len(codes))
+    value, interval = _cramers_v(codes, group)
+    return Strength(value, len(codes), _carried(value, interval), "noncentral chi-square")
+
+
+def _constant(values: Array) -> bool:
+    return not len(values) or bool(values.min() == values.max())
 
 
 def _carried(strength: float, interval: Interval) -> Interval:
@@ -297,17 +357,24 @@ def _carried(strength: float, interval: Interval) -> Interval:
     return Interval(low, high)
 
 
-def _cramers_v(codes: Array, group: Array) -> float:
-    """Return Cramér's V with Bergsma's correction for chance; 0 where either has one value."""
+def _cramers_v(codes: Array, group: Array) -> tuple[float, Interval]:
+    """Return Cramér's V with Bergsma's correction for chance, with its interval; both vary."""
+    from scipy.special import chdtr, chndtrinc
+
     _, rows = np.unique(codes, return_inverse=True)
     _, columns = np.unique(group, return_inverse=True)
     r, k, n = int(rows.max()) + 1, int(columns.max()) + 1, len(codes)
     table = np.bincount(rows * k + columns, minlength=r * k).reshape(r, k)
     expected = table.sum(1, keepdims=True) * table.sum(0, keepdims=True) / n
-    phi2 = float(((table - expected) ** 2 / expected).sum()) / n
-    corrected = max(0.0, phi2 - (k - 1) * (r - 1) / (n - 1))
+    statistic, freedom = float(((table - expected) ** 2 / expected).sum()), (k - 1) * (r - 1)
     smaller = min(k - (k - 1) ** 2 / (n - 1), r - (r - 1) ** 2 / (n - 1)) - 1
-    return min(float(np.sqrt(corrected / smaller)), 1.0) if smaller > 0 else 0.0
+    if smaller <= 0:  # as many values as rows tell everything of these and nothing of the next
+        return 0.0, Interval(0.0, 1.0)
+    value = math.sqrt(max(0.0, statistic / n - freedom / (n - 1)) / smaller)
+    # Where chance alone may give as much, the lower end is 0; less than chance gives says no more than chance.
+    low = chndtrinc(statistic, freedom, 0.975) if chdtr(freedom, statistic) > 0.975 else 0.0
+    high = chndtrinc(max(statistic, freedom), freedom, 0.025)
+    return min(value, 1.0), Interval(*(math.sqrt(float(end) / n / smaller) for end in (low, high)))
 
 
 # --- all features against a group ----------------------------------------------------------------------------------
@@ -351,8 +418,7 @@ def _hashes(features: "pd.DataFrame") -> Array:
 
     if features.shape[1] == 0:
         return np.zeros(len(features), dtype=np.uint64)
-    plain = features.set_axis([str(i) for i in range(features.shape[1])], axis=1)
-    return np.asarray(pd.util.hash_pandas_object(plain, index=False), dtype=np.uint64)
+    return np.asarray(pd.util.hash_pandas_object(features, index=False), dtype=np.uint64)
 
 
 def _check(features: "pd.DataFrame", labels: Array, groups: Mapping[str, Any], rows: Array) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import chi2_contingency, spearmanr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, ncx2, spearmanr
 from sklearn.metrics import roc_auc_score
 
 from governance.errors import InputError
@@ -45,11 +47,30 @@ class TestProtectedAttributes:
             max(one.value for one in measured if one.name == "leakage.proxy_strength")
         )
 
-    def test_a_proxy_of_text_is_found_by_cramers_v(self) -> None:
+    def test_a_proxy_of_text_is_found_by_cramers_v_less_what_chance_adds(self) -> None:
         table = pd.crosstab(TOWN, SEX)
-        plain = np.sqrt(chi2_contingency(table, correction=False).statistic / N)
-        found = value_of(measure(), "proxy_strength", attribute="sex", feature="town").value
-        assert found == pytest.approx(plain, abs=0.01)
+        statistic = chi2_contingency(table, correction=False).statistic
+        rows = 3 - 2**2 / (N - 1)
+        columns = 2 - 1**2 / (N - 1)
+        expected = np.sqrt((statistic / N - 2 / (N - 1)) / (min(rows, columns) - 1))
+        found = value_of(measure(), "proxy_strength", attribute="sex", feature="town")
+        assert found.value == pytest.approx(expected)
+        assert (ncx2.cdf(statistic, 2, found.low**2 * N * (columns - 1))) == pytest.approx(0.975)
+        assert (ncx2.cdf(statistic, 2, found.high**2 * N * (columns - 1))) == pytest.approx(0.025)
+
+    @pytest.mark.parametrize("share", [0.5, 0.65, 0.9])
+    def test_the_interval_of_cramers_v_holds_the_truth(self, share: float) -> None:
+        random = np.random.default_rng(19)
+        held = 0
+        for _ in range(100):
+            group = random.random(300) < 0.5
+            same = random.random(300) < share
+            features = pd.DataFrame({"says": np.where(same == group, "yes", "no")})
+            measured = measure_leakage(features, group * 1, {}, task="binary_classification")
+            found = value_of(measured, "feature_target_strength", feature="says")
+            held += found.low <= 2 * share - 1 <= found.high
+            assert found.high > 0
+        assert held >= 89  # of 100 at 95 %, less happens once in a hundred
 
     def test_of_several_groups_the_one_that_is_known_best_counts(self) -> None:
         race = np.where(RANDOM.random(N) < 0.1, "few", RANDOM.choice(["some", "many"], N))
@@ -89,6 +110,47 @@ class TestTarget:
         measured = measure(labels=digit, task="multiclass_classification")
         assert value_of(measured, "feature_target_strength", feature="income").value == pytest.approx(1)
 
+    @pytest.mark.parametrize("reason", [1.0, "late", pd.Timestamp("2024-05-01")], ids=["number", "text", "time"])
+    def test_what_is_written_down_only_afterwards_is_found_though_it_never_varies(self, reason) -> None:
+        measured = measure(FEATURES.assign(reason=pd.Series([reason] * N).where(LABEL == 0)))
+        assert value_of(measured, "feature_target_strength", feature="reason").value == pytest.approx(1)
+        amounts = FEATURES.assign(reason=np.where(LABEL == 0, HEIGHT, np.nan))
+        assert value_of(measure(amounts), "feature_target_strength", feature="reason").value == pytest.approx(1)
+
+    @pytest.mark.parametrize("task", ["binary_classification", "regression"])
+    def test_a_number_that_is_a_code_is_found_whatever_its_order(self, task) -> None:
+        labels = LABEL if task == "binary_classification" else np.where(LABEL, 9.0, 1.0) + RANDOM.random(N)
+        code = np.where(LABEL == 1, 5.0, np.where(RANDOM.random(N) < 0.5, 1.0, 9.0))
+        measured = measure(FEATURES.assign(code=code), labels, task=task)
+        found = value_of(measured, "feature_target_strength", feature="code")
+        assert found.value > (0.99 if task == "binary_classification" else 0.5)
+        assert found.low <= found.value <= found.high
+
+    def test_times_are_judged_by_their_order(self) -> None:
+        times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(INCOME, unit="D")
+        found = value_of(measure(FEATURES.assign(income=times)), "feature_target_strength", feature="income").value
+        assert found == pytest.approx(abs(2 * roc_auc_score(LABEL, INCOME) - 1))
+
+    def test_a_class_that_is_told_by_the_lowest_values_counts_as_well(self) -> None:
+        digit = np.digitize(INCOME, [-0.5, 0.5])
+        ends = []
+        for sign in (-1, 1):
+            marked = FEATURES.assign(marked=HEIGHT + sign * 9 * (digit == 0))
+            measured = measure(marked, digit, task="multiclass_classification")
+            found = value_of(measured, "feature_target_strength", feature="marked")
+            area = roc_auc_score(digit == 0, marked["marked"])
+            assert found.value == pytest.approx(abs(2 * area - 1))
+            assert found.low < found.value < found.high
+            ends.append((found.low - found.value, found.high - found.value))
+        assert ends[0] == pytest.approx(ends[1], abs=0.01)
+
+    def test_text_tells_as_much_of_classes_as_the_classes_would_of_the_text(self) -> None:
+        there = value_of(measure(), "proxy_strength", attribute="sex", feature="town")
+        classes = pd.factorize(TOWN)[0]
+        measured = measure(pd.DataFrame({"sex": SEX}), classes, {}, task="multiclass_classification")
+        back = value_of(measured, "feature_target_strength", feature="sex")
+        assert (back.value, back.low, back.high) == pytest.approx((there.value, there.low, there.high))
+
     def test_missing_values_are_left_out_and_a_constant_says_so(self) -> None:
         gaps = FEATURES.assign(income=np.where(np.arange(N) % 3 == 0, np.nan, INCOME), constant=1.0)
         measured = measure(gaps)
@@ -104,6 +166,19 @@ class TestRowsSeenBefore:
         measured = measure(copied, LABEL[:30], groups, judging=judging)
         assert value_of(measured, "train_test_overlap").value == 1
         assert value_of(measured, "duplicate_rows").value == pytest.approx(30 / (N + 30))
+
+    @settings(max_examples=50)
+    @given(
+        st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", None])), min_size=2, max_size=30), st.data()
+    )
+    def test_overlap_and_duplicates_are_what_comparing_all_rows_gives(self, cells, data) -> None:
+        rows = pd.DataFrame(cells, columns=["number", "text"])
+        judging = sorted(data.draw(st.sets(st.integers(0, len(cells) - 1), min_size=1)))
+        measured = measure(rows, np.zeros(len(judging)), {}, judging=np.array(judging), task="regression")
+        others = [set(range(len(cells))) - ({one} if len(judging) == len(cells) else set(judging)) for one in judging]
+        seen = [any(cells[other] == cells[one] for other in left) for one, left in zip(judging, others, strict=True)]
+        assert value_of(measured, "train_test_overlap").value == pytest.approx(np.mean(seen))
+        assert value_of(measured, "duplicate_rows").value == pytest.approx(rows.duplicated().mean())
 
     def test_without_copies_there_is_no_overlap(self) -> None:
         measured = measure(labels=LABEL[:300], judging=np.arange(300))
@@ -121,6 +196,15 @@ class TestRowsSeenBefore:
 
 
 class TestWhatDoesNotMatter:
+    @pytest.mark.parametrize(
+        ("task", "labels"), [("binary_classification", LABEL), ("regression", INCOME + RANDOM.normal(size=N))]
+    )
+    def test_whether_a_number_rises_or_falls(self, task, labels) -> None:
+        there, back = (measure(frame, labels, task=task) for frame in (FEATURES, FEATURES.assign(income=-INCOME)))
+        for name, slice_ in (("feature_target_strength", {}), ("proxy_strength", {"attribute": "sex"})):
+            one, other = (value_of(each, name, feature="income", **slice_) for each in (there, back))
+            assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+
     def test_the_order_of_rows(self) -> None:
         order = RANDOM.permutation(N)
         shuffled = measure(FEATURES.iloc[order].reset_index(drop=True), LABEL[order], {"sex": SEX[order]})
