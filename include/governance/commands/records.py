@@ -78,7 +78,11 @@ def _findings(settings: Settings, ledger: Ledger, model: str) -> list[Json]:
     from governance.review import findings
 
     now = datetime.now(UTC)
-    known = findings.of_model(ledger, model, PublicKeys.from_folder(settings.public_keys))
+    try:
+        keys = PublicKeys.from_folder(settings.public_keys)
+    except InputError:  # without keys nothing that closes a finding can be verified, so each shows as open
+        keys = PublicKeys({})
+    known = findings.of_model(ledger, model, keys)
     return [{**one.to_dict(), "overdue": one.is_overdue(now)} for one in known]
 
 
