@@ -66,65 +66,82 @@ class Saved:
 
 
 class Material(Protocol):
-    """What families measure on.
-
-    Attributes:
-        spec: The model's.
-        task: What it answers.
-        minimum_n: The policy's: groups of fewer rows are not compared.
-        seed: Of everything that is drawn.
-        explained_rows: How many rows are explained at most.
-        repeats: How often one row is predicted for timing.
-        features: The columns that the model sees, all rows, shape (n, features).
-        groups: Group of each row by protected attribute, each of shape (n).
-        rows: Positions of the rows that judge, ascending, shape (j).
-        labels: Their labels, shape (j).
-        scores: What was said of them, shape (j) or (j, classes).
-        predictions: What was answered, shape (j).
-        trained_here: Whether the pipeline knows which rows trained it.
-        gap: How far the final bytes answer from what was measured; ``None`` where the measured bytes are the final.
-        champion: What to compare with; ``None`` where nothing serves.
-        lock: The locked environment.
-        advisories: Folder of known vulnerabilities; ``None`` where there is none.
-    """
+    """What families measure on."""
 
     @property
-    def spec(self) -> ModelSpec: ...  # noqa: D102
+    def spec(self) -> ModelSpec:
+        """The model's."""
+
     @property
-    def task(self) -> Task: ...  # noqa: D102
+    def task(self) -> Task:
+        """What it answers."""
+
     @property
-    def minimum_n(self) -> int: ...  # noqa: D102
+    def minimum_n(self) -> int:
+        """The policy's: groups of fewer rows are not compared."""
+
     @property
-    def seed(self) -> int: ...  # noqa: D102
+    def seed(self) -> int:
+        """Of everything that is drawn."""
+
     @property
-    def explained_rows(self) -> int: ...  # noqa: D102
+    def explained_rows(self) -> int:
+        """How many rows are explained at most."""
+
     @property
-    def repeats(self) -> int: ...  # noqa: D102
+    def repeats(self) -> int:
+        """How often one row is predicted for timing."""
+
     @property
-    def trained_here(self) -> bool: ...  # noqa: D102
+    def trained_here(self) -> bool:
+        """Whether the pipeline knows which rows trained it."""
+
     @property
-    def lock(self) -> Path: ...  # noqa: D102
+    def lock(self) -> Path:
+        """The locked environment."""
+
     @property
-    def advisories(self) -> Path | None: ...  # noqa: D102
+    def advisories(self) -> Path | None:
+        """Folder of known vulnerabilities; ``None`` where there is none."""
+
     @property
-    def features(self) -> "pd.DataFrame": ...  # noqa: D102
+    def features(self) -> "pd.DataFrame":
+        """The columns that the model sees, all rows, shape (n, features)."""
+
     @property
-    def groups(self) -> Groups: ...  # noqa: D102
+    def groups(self) -> Groups:
+        """Group of each row by protected attribute, each of shape (n)."""
+
     @property
-    def rows(self) -> Array: ...  # noqa: D102
+    def rows(self) -> Array:
+        """Positions of the rows that judge, ascending, shape (j)."""
+
     @property
-    def labels(self) -> Array: ...  # noqa: D102
+    def labels(self) -> Array:
+        """Their labels, shape (j)."""
+
     @property
-    def scores(self) -> Array: ...  # noqa: D102
+    def scores(self) -> Array:
+        """What was said of them, shape (j) or (j, classes)."""
+
     @property
-    def predictions(self) -> Array: ...  # noqa: D102
+    def predictions(self) -> Array:
+        """What was answered, shape (j)."""
+
     @property
-    def gap(self) -> float | None: ...  # noqa: D102
+    def gap(self) -> float | None:
+        """How far the final bytes answer from what was measured; ``None`` where they are what was measured."""
+
     @property
-    def model(self) -> "LoadedModel": ...  # noqa: D102
+    def model(self) -> "LoadedModel":
+        """The final model."""
+
     @property
-    def champion(self) -> Champion | None: ...  # noqa: D102
-    def saved(self) -> AbstractContextManager[Saved]: ...  # noqa: D102
+    def champion(self) -> Champion | None:
+        """What to compare with; ``None`` where nothing serves."""
+
+    def saved(self) -> AbstractContextManager[Saved]:
+        """Return the final bytes in a folder, for as long as the ``with`` lasts."""
 
 
 # --- the families --------------------------------------------------------------------------------------------------
