@@ -3,14 +3,17 @@
 Started as a plain script; it imports nothing of ours. The request lies in the file that is its standard input, the
 answer goes to the file that is its standard output. Before the rule is touched, the process gives away what it does
 not need: the clock is set, files and memory are limited (the other side watches the memory, too), and where the kernel
-knows how (Linux on x86-64 and ARM64) sockets and new processes are refused from then on, by root, too.
+knows how (Linux on x86-64 and ARM64) sockets, new processes and files are refused from then on, by root, too. So a
+Python rule sees what it is given and nothing else; the modules of the standard library that it imports are imported
+before, and no others can be.
 
-What one Unix user cannot hide (DESIGN §7): a Python rule can read the files that the pipeline's user can read. It is
-reviewed code of the model's folder, and has no way to send anything anywhere but its one sentence.
+Not guaranteed: the last of this on other systems, where a rule can read the files that the pipeline's user can read.
 """
 
+import ast
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import platform
@@ -34,6 +37,11 @@ KERNELS = {
     # audit architecture; socket, connect, clone, fork, vfork, execve, ptrace, process_vm_readv, execveat, io_uring, …
     "x86_64": (0xC000003E, (41, 42, 44, 49, 56, 57, 58, 59, 62, 101, 310, 311, 322, 425, 435)),
     "aarch64": (0xC00000B7, (117, 129, 198, 200, 203, 206, 220, 221, 270, 271, 281, 425, 435)),
+}
+FILES = {
+    # open, creat, openat, open_by_handle_at, openat2
+    "x86_64": (2, 85, 257, 304, 437),
+    "aarch64": (56, 265, 437),
 }
 X32 = 0x40000000
 """Numbers from here on are the same calls under another name, on x86-64."""
@@ -59,7 +67,7 @@ def main() -> None:
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     run = prepared(request)
-    enclose(float(request["seconds"]))
+    enclose(float(request["seconds"]), files=request["kind"] == "python")
     try:
         answer = checked(run())
     except MemoryError:
@@ -73,6 +81,7 @@ def main() -> None:
 def prepared(request: Json) -> Any:
     """Return what runs the rule; loads the interpreter, which needs threads, before they are refused."""
     if request["kind"] == "python":
+        import_what_it_names(request["source"])
         return lambda: of_python(request)
     import regopy
 
@@ -81,8 +90,24 @@ def prepared(request: Json) -> Any:
     return lambda: of_rego(interpreter, request)
 
 
-def enclose(seconds: float) -> None:
-    """Give away what a rule does not need."""
+def import_what_it_names(source: str) -> None:
+    """Import the modules of the standard library that a rule names: later, their files cannot be opened."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return  # told when it is run
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            if name.partition(".")[0] in sys.stdlib_module_names:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+
+
+def enclose(seconds: float, *, files: bool) -> None:
+    """Give away what a rule does not need; ``files``: opening any, too."""
     signal.setitimer(signal.ITIMER_REAL, seconds)  # the signal ends the process: nothing here catches it
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
@@ -93,7 +118,7 @@ def enclose(seconds: float) -> None:
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
-    refuse_network_and_processes()
+    refuse_by_the_kernel(files)
 
 
 def reserved() -> int:
@@ -105,15 +130,15 @@ def reserved() -> int:
         return 0
 
 
-def refuse_network_and_processes() -> None:
-    """Have the kernel refuse sockets and new processes from here on, where it can."""
+def refuse_by_the_kernel(files: bool) -> None:
+    """Have the kernel refuse sockets and new processes from here on, and files where asked, where it can."""
     known = KERNELS.get(platform.machine())
     if known is None or not sys.platform.startswith("linux"):
         return
     architecture, refused = known
     steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, architecture), (RETURN, 0, 0, REFUSE), (LOAD, 0, 0, 0)]
     steps += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, REFUSE)]
-    for number in refused:
+    for number in (*refused, *(FILES[platform.machine()] if files else ())):
         steps += [(EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE)]
     steps.append((RETURN, 0, 0, ALLOW))
     instructions = (Instruction * len(steps))(*(Instruction(*step) for step in steps))
@@ -128,7 +153,6 @@ def of_python(request: Json) -> Json:
     """Run the file, and call its function with what is known."""
     module = types.ModuleType("rule")
     module.__file__ = request["name"]
-    sys.path.insert(0, request["folder"])
     exec(compile(request["source"], request["name"], "exec"), module.__dict__)
     return getattr(module, request["function"])(request["input"])
 

@@ -104,7 +104,6 @@ def _run(code: Code, source: str, given: Json | None) -> Json:
     request = {
         "kind": code.kind,
         "name": code.file.name,
-        "folder": str(code.file.parent.resolve()),
         "function": code.function,
         "seconds": code.seconds,
         "source": source,

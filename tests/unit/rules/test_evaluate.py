@@ -114,10 +114,11 @@ FAILURES = {
     "no text": ("return {'outcome': True, 'reason': 'x'}", "expected pass, warn or block, found 'True'"),
     "network": ("import socket; socket.create_connection(('127.0.0.1', 9))", "PermissionError"),
     "forks": ("import os; os.fork(); return {'outcome': 'pass', 'reason': 'x'}", "PermissionError"),
+    "reads a file": ("open('/etc/passwd').read()", "PermissionError"),
+    "reads by another way": ("import os; os.open('/etc/passwd', os.O_RDONLY)", "PermissionError"),
+    "imports what is not of the language": ("import numpy", "Operation not permitted"),
     "another program": ("import subprocess; subprocess.run(['true'])", "PermissionError"),
-    "fills the disk": (
-        "import tempfile; f = tempfile.TemporaryFile(); f.write(b'x' * (1 << 20)); f.flush()", "File too large"
-    ),
+    "writes a file": ("open('here', 'w').write('x')", "PermissionError"),
     "takes for granted": ("return {'outcome': 'pass', 'reason': str(given['measurements'][0]['value'])}",
         "KeyError",
     ),
