@@ -116,8 +116,8 @@ class Evaluation(Strict):
     """How the estimates are made: a sealed holdout, or out-of-fold predictions for small data (§10.8)."""
 
     method: Literal["holdout", "cross_validation"] = "holdout"
-    folds: int = Field(default=5, ge=2)
-    repetitions: int = Field(default=3, ge=2)
+    folds: int = Field(default=5, ge=2, le=50)
+    repetitions: int = Field(default=3, ge=2, le=50)
     test_share: float = Field(default=0.3, gt=0, lt=1)
 
 
@@ -131,7 +131,7 @@ class Limits(Strict):
 class TrainingSpec(Strict):
     """How the model is trained."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     parameters: dict[str, Any] = Field(default_factory=dict)
     evaluation: Evaluation = Evaluation()
     limits: Limits = Limits()

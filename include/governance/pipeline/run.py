@@ -227,8 +227,8 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     if not isinstance(parameters, dict) or not all(re.fullmatch(r"[a-z_][a-z0-9_]*", str(name)) for name in parameters):
         raise InputError(f"Expected parameters as an object of names and values, found {parameters!r}.")
     seed = parameters.get("seed", 0)
-    if type(seed) is not int or seed < 0:
-        raise InputError(f"Expected the parameter seed to be a whole number from 0, found {seed!r}.")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise InputError(f"Expected the parameter seed to be a whole number from 0 to 2^32 - 1, found {seed!r}.")
     if not started_by:
         raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
     model_uri = asked.get("model_uri") or None
