@@ -427,6 +427,12 @@ def _judge_one(policy: Policy, rule: Rule, spec: Slices, slice_: dict[str, str],
     return _result(rule, slice_, measurement, outcome, stops, reason)
 
 
+def _fewest(policy: Policy, rule: Rule) -> int:
+    """Return the rows that a rule needs. A model may look at smaller groups than its tier, never rest on fewer rows."""
+    _, tier = policy.documents
+    return max(policy.minimum_n, tier.content.minimum_n) if rule.over == "everything" else policy.minimum_n
+
+
 def _outcome(policy: Policy, rule: Rule, spec: Slices, measurement: Measurement | None) -> tuple[Outcome, str]:
     if measurement is None:
         return Outcome.BLOCK, "The measurement is missing."
@@ -435,8 +441,9 @@ def _outcome(policy: Policy, rule: Rule, spec: Slices, measurement: Measurement 
     if (measurement.reason or "").startswith(NOT_ENOUGH_DATA):
         return Outcome.NOT_ENOUGH_DATA, str(measurement.reason)
     # Without a value, few rows are no excuse: a model that could not be loaded was asked about none.
-    if measurement.value is not None and measurement.n < policy.minimum_n and measurement.method != "counted":
-        return Outcome.NOT_ENOUGH_DATA, f"{measurement.n} rows; needs {policy.minimum_n}."
+    needed = _fewest(policy, rule)
+    if measurement.value is not None and measurement.n < needed and measurement.method != "counted":
+        return Outcome.NOT_ENOUGH_DATA, f"{measurement.n} rows; needs {needed}."
     judged = {"estimate": measurement.value, "low": measurement.low, "high": measurement.high}[rule.of]
     if judged is None:
         return Outcome.BLOCK, f"Could not be measured: {measurement.reason or f'it has no {rule.of} end'}."

@@ -135,7 +135,7 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
             source,
             len(frame),
             imported.description.threshold,
-            imported.notes,
+            (*_seen_before(spec, asked), *imported.notes),
             checking.result(),
         )
     if found.contract.success:
@@ -194,6 +194,16 @@ def _right_folder(settings: Settings, name: str) -> ModelSpec:
     if findings.faults:
         raise FaultyFileError(list(findings.faults))
     return find_spec(settings, name)
+
+
+def _seen_before(spec: ModelSpec, asked: Asked) -> list[str]:
+    """Say what the numbers are worth where the rows may be those that trained the model."""
+    if asked.data is not None:
+        return []
+    return [
+        f"Judged on {spec.data.source}. Where the model was trained on these rows, every number of its performance is "
+        f"too good and proves nothing: give rows that it has not seen, with --data."
+    ]
 
 
 def _material(

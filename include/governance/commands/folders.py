@@ -185,7 +185,7 @@ def _show_trial(out: "Console", trial: "Trial", searched: bool) -> None:
         out.print()
         out.print(_made_by(number, attempt.recipe.to_dict()))
         out.print()
-        verdicts.show(out, attempt.verdict)
+        verdicts.show(out, attempt.verdict, measurements=attempt.measurements)
     _show_search(out, trial, searched)
     out.print(f"\n{trial.seconds:.1f} s. Nothing was written, logged or registered.", style="dim")
 

@@ -10,7 +10,7 @@ from governance.commands.answer import NO, YES, Answer, line, table
 from governance.errors import InputError, NotPermittedError, RefusedError, TamperedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
-from governance.records import Verdict
+from governance.records import Measurement, Verdict
 from governance.reports import words
 from governance.settings import Settings
 
@@ -120,7 +120,8 @@ def _show_evidence(out: "Console", answer: Json, people: People) -> None:
     }
     _show_facts(out, facts)
     out.print()
-    verdicts.show(out, Verdict.from_dict(document["verdict"]), names_of(people))
+    measured = [Measurement.from_dict(one) for one in document["measurements"]]
+    verdicts.show(out, Verdict.from_dict(document["verdict"]), names_of(people), measured)
     out.print()
     _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
     for finding in answer["findings"]:

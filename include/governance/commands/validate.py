@@ -101,5 +101,5 @@ def _show(out: "Console", found: Validation) -> None:
         line(out, f"  {result.severity}: {result.sentence}")
     if found.verdict is not None:
         out.print()
-        verdicts.show(out, found.verdict)
+        verdicts.show(out, found.verdict, measurements=found.measurements)
     out.print(f"\n{found.seconds:.1f} s. Nothing was logged or registered.", style="dim")

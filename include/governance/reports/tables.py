@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from governance.records import Measurement, Outcome, RuleResult
-from governance.reports import alternatives, charts, words
+from governance.reports import alternatives, charts, pairs, words
 from governance.reports.reading import (
     ACCURACY,
     BASE_RATE,
@@ -116,7 +116,9 @@ def _of(reading: Reading, rule: RuleResult) -> str:
     if rule.measure == UNCOMMITTED:
         files = reading.document["code"]["uncommitted"]
         return words.listed([*files[:2], *([f"{len(files) - 2} more"] if len(files) > 2 else [])]) if files else ""
-    return words.slice_words(rule.slice, rule.measure)
+    by = words.slice_words(rule.slice, rule.measure)
+    groups = pairs.pair_of(rule, reading.measurements) if rule.outcome in (Outcome.BLOCK, Outcome.WARN) else None
+    return f"{by}: {groups.in_words}" if groups else by
 
 
 def _silence(rule: RuleResult, limit: str) -> str:
