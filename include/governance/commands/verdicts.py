@@ -44,7 +44,8 @@ def show(
     if small:
         named = [f"{words.slice_words(rule.slice, rule.measure)} ({rule.n})" for rule in small]
         out.print(f"\nNot enough data, reported only: {words.listed(named)}.")
-    if passed_over := pairs.left_out(verdict.rules, measurements):
+    told = [rule.slice for rule in small]
+    if passed_over := pairs.left_out(verdict.rules, [one for one in measurements if one.slice not in told]):
         out.print(f"\nFurther apart, but too few rows to be compared: {words.listed(passed_over)}.")
     for reason, titles in _not_applicable(verdict).items():
         out.print(f"\n{reason[:1].upper()}{reason[1:].rstrip('.')}. So nothing is said of {words.listed(titles)}.")
