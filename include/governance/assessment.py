@@ -10,7 +10,7 @@ without its measurement blocks.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -190,6 +190,9 @@ def _beside_champion(material: Material) -> list[Measurement]:
     if champion is None:
         return comparison.no_champion(task.name)
     at = champion.positions
+    if len(at) < material.minimum_n:
+        few = f"not enough data: {len(at)} of the rows that judge were not seen by the champion in training"
+        return [replace(one, n=len(at), reason=few) for one in comparison.no_champion(task.name)]
     mine = comparison.Answers(material.predictions[at], material.scores[at])
     theirs = comparison.Answers(task.decide(champion.answers, champion.threshold), champion.answers)
     return comparison.compare(task.name, material.labels[at], mine, theirs)

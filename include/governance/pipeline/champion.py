@@ -50,6 +50,8 @@ def champion_of(run: Run, task: Task, rows: Array) -> Champion | None:
     if release is None:
         return None
     document = entries.evidence_entry(run.ledger, run.model, release.data["evidence"]).data["evidence"]
+    if document["spec"].get("task", "binary_classification") != task.name:  # older evidence knew one task
+        return None
     candidate = _candidate(run, document["artifact"]["manifest"])
     judged = fetch_out_of_fold(run, candidate)
     judged = judged[judged["repetition"] == JUDGING].sort_values("row")
@@ -89,9 +91,11 @@ def _answers_now(
 
 
 def _hashes(frame: "pd.DataFrame") -> Array:
+    """Return 64 bits of each row; one missing value makes whole numbers floats, and the rows are the same all the same."""
     import pandas as pd
 
-    return np.asarray(pd.util.hash_pandas_object(frame.astype(object), index=False))
+    numbers = frame.select_dtypes(["number", "bool"]).columns
+    return np.asarray(pd.util.hash_pandas_object(frame.astype(dict.fromkeys(numbers, float)), index=False))
 
 
 def _candidate(run: Run, manifest: str) -> Entry:

@@ -12,7 +12,6 @@ import pytest
 from tests.integration.serving.services_under_test import Service, mlflow_server
 from tests.integration.trial.test_try import CONTRACT, PEOPLE, POLICY, SPEC, TIER, TRAIN, rows
 
-FINDINGS = "overdue_findings: block\n"
 FAIR, UNFAIR = ["income", "debt"], ["income", "debt", "district"]
 
 
@@ -81,7 +80,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "train.py": TRAIN,
         folder / "contract.json": json.dumps(CONTRACT),
         folder / "card.csv": rows().to_csv(index=False),
-        root / "include" / "policies" / "high.yaml": TIER if "overdue_findings" in TIER else TIER + FINDINGS,
+        root / "include" / "policies" / "high.yaml": TIER,
         root / "include" / "people.yaml": PEOPLE,
         root / "requirements.txt": "numpy==1\n",
     }.items():
