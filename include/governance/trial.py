@@ -386,7 +386,7 @@ class Bench:
 
 def measured_at_once(material: Material) -> list[Measurement]:
     """Measure all families, the timing in its own process beside the others."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     others = [family for family in FAMILIES if family != "operations"]
     with ThreadPoolExecutor(1) as beside, threadpool_limits(1):

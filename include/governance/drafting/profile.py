@@ -165,7 +165,7 @@ def _numbers(column: Column, present: "pd.Series[Any]", source: str) -> Column:
 
 def _plain(value: Any) -> Value:
     """Return a value as Python has it; a whole number as a whole number."""
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_EXACT:
-        return int(value)
-    return value  # type: ignore[no-any-return]
+    plain: Value = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float) and plain.is_integer() and abs(plain) < LARGEST_EXACT:
+        return int(plain)
+    return plain

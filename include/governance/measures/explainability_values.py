@@ -258,6 +258,8 @@ def _or_nothing(
     """Turn a refusal of a library, which takes many forms, into no explanation."""
     try:
         return explain_exactly(model, background, rows)
+    # shap says by any of the first four that it does not know a model or its trees, a native model by the last that it
+    # lacks a column. The next explainer is asked, and each must add up to the model's score in any case.
     except (ValueError, TypeError, NotImplementedError, AssertionError, InputError):
         return None
 

@@ -393,7 +393,7 @@ def _told_apart(group: Array, minimum_n: int) -> Array:
 def _out_of_fold(matrix: Array, group: Array, hashes: Array) -> Array:
     """Return for each row how likely each group is, by a classifier that has not seen the row, shape (n, groups)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     scores = np.zeros((len(group), int(group.max()) + 1))
     fold = (hashes % FOLDS).astype(np.intp)

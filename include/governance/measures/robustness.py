@@ -94,7 +94,7 @@ def measure_robustness(
     Raises:
         InputError: There are no rows, their numbers differ, or it is not said how two classes are told apart.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     _check(features, labels, predictions, groups or {}, task, decide)

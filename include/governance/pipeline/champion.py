@@ -91,7 +91,7 @@ def _answers_now(
 
 
 def _hashes(frame: "pd.DataFrame") -> Array:
-    """Return 64 bits of each row; one missing value makes whole numbers floats, and the rows are the same all the same."""
+    """Return 64 bits of each row; whole numbers are the same rows where one missing value made them floats."""
     import pandas as pd
 
     numbers = frame.select_dtypes(["number", "bool"]).columns

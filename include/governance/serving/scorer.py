@@ -69,7 +69,7 @@ class Scorer:
 def _stay_on_this_thread() -> None:
     """Keep OpenMP from waking other threads for a few rows: on a busy machine that costs fifty times the rows."""
     if not getattr(_threads, "alone", False):
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
 
         threadpool_limits(limits=1, user_api="openmp")
         _threads.alone = True

@@ -16,12 +16,14 @@ import numpy as np
 
 from governance.errors import InputError, RefusedError
 from governance.training.native import (
-    CATEGORIES,
     Array,
     NativeClassifier,
     NativeModel,
     NativeRegressor,
+    malformed,
     named_classes,
+    other_task,
+    reads_categories,
 )
 
 FILE = "model.lgb.txt"
@@ -77,10 +79,10 @@ def from_bytes(body: bytes, task: str, classes: Sequence[Any] | None) -> NativeM
     }
     if task == "regression":
         if objective in PROBABILITIES + RANKS:
-            raise _other_task("predicts numbers", objective)
+            raise other_task("LightGBM", "predicts numbers", objective)
         return NativeRegressor(**known)
     if objective not in PROBABILITIES:
-        raise _other_task("gives probabilities (binary, multiclass)", objective)
+        raise other_task("LightGBM", "gives probabilities (binary, multiclass)", objective)
     return NativeClassifier(**known, classes_=named_classes(classes, max(2, int(head["num_class"])), FILE))
 
 
@@ -91,7 +93,7 @@ def _booster(body: bytes) -> Any:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it also raises
             return lightgbm.Booster(model_str=body[: body.index(END)].decode() + f"{END.decode()}\n\n")
     except (lightgbm.basic.LightGBMError, ValueError) as error:
-        raise _malformed(error) from error
+        raise malformed("LightGBM", FILE, error) from error
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ def checked(body: bytes) -> dict[str, str]:
     try:
         return _check(body)
     except (KeyError, ValueError, IndexError, OverflowError) as error:
-        raise _malformed(error) from error
+        raise malformed("LightGBM", FILE, error) from error
 
 
 def _check(body: bytes) -> dict[str, str]:
@@ -133,7 +135,7 @@ def _check(body: bytes) -> dict[str, str]:
     _require(rest.startswith(END), "the end of its trees")
     found = [line.partition(b":")[2] for line in rest.splitlines() if line.startswith(b"pandas_categorical:")]
     if any(value.strip() not in NO_CATEGORIES for value in found):
-        raise _categories()
+        raise reads_categories("LightGBM")
     return head
 
 
@@ -142,7 +144,7 @@ def _check_tree(lines: Sequence[str], number: int, features: int) -> None:
     tree = _fields([line for line in lines[1:] if line])
     leaves = int(tree["num_leaves"])
     if int(tree["num_cat"]):
-        raise _categories()
+        raise reads_categories("LightGBM")
     if int(tree.get("is_linear", 0)):
         raise RefusedError(
             "Expected trees with a number in each leaf, found linear trees. Train with linear_tree=False."
@@ -184,21 +186,3 @@ def _numbers(name: str, text: str) -> Array:
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"it lacks {what}")
-
-
-def _malformed(error: Exception) -> InputError:
-    return InputError(
-        f"Expected a model file in LightGBM's format, found one that does not load: {str(error)[:200].rstrip('.')}. "
-        f"Save it again: `booster.save_model('{FILE}')`."
-    )
-
-
-def _categories() -> RefusedError:
-    return RefusedError(
-        f"Expected a model that reads numbers, found a LightGBM model that reads categories. {CATEGORIES}"
-    )
-
-
-def _other_task(wanted: str, objective: str) -> InputError:
-    found = f"the objective {objective}" if objective else "no objective"
-    return InputError(f"Expected a LightGBM model that {wanted}, found one of {found}. Train it with another.")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from governance.errors import InputError
+from governance.errors import InputError, RefusedError
 
 Array = npt.NDArray[Any]
 Kind = Literal["xgboost", "lightgbm", "onnx"]
@@ -163,3 +163,29 @@ def _is_number(dtype: Any) -> bool:
 def _differences(missing: Sequence[str], others: Sequence[str]) -> str:
     said = [f"{word} {', '.join(names)}" for word, names in (("no", missing), ("besides", others)) if names]
     return "; ".join(said) or "one of them twice"
+
+
+def malformed(library: str, file: str, error: Exception) -> InputError:
+    """Return what to tell of a file that a library's reader, or our look through it, does not take."""
+    return InputError(
+        f"Expected a model file in {library}'s format, found one that does not load: {first_line(error)}. "
+        f"Save it again: `booster.save_model('{file}')`."
+    )
+
+
+def reads_categories(library: str) -> RefusedError:
+    """Return what to tell of a model that reads more than numbers."""
+    return RefusedError(
+        f"Expected a model that reads numbers, found a model of {library} that reads categories. {CATEGORIES}"
+    )
+
+
+def other_task(library: str, wanted: str, objective: str) -> InputError:
+    """Return what to tell of a model that was trained for another task than the spec's."""
+    found = f"the objective {objective}" if objective else "no objective"
+    return InputError(f"Expected a model of {library} that {wanted}, found one of {found}. Train it with another.")
+
+
+def first_line(error: Exception) -> str:
+    """Return an error's first line, without what a library adds for its developers."""
+    return str(error).strip().partition("\n")[0][:200].rstrip(". ") or type(error).__name__

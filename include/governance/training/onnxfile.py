@@ -20,6 +20,7 @@ from governance.training.native import (
     NativeClassifier,
     NativeModel,
     NativeRegressor,
+    first_line,
     named_classes,
 )
 
@@ -86,7 +87,7 @@ def _session(body: bytes) -> Any:
     except Exception as error:  # onnxruntime's errors have no common ancestor
         raise InputError(
             f"Expected a model file in the ONNX format that stands alone, found one that does not load: "
-            f"{_first_line(error)}. Export it again, with its weights inside and standard operations only."
+            f"{first_line(error)}. Export it again, with its weights inside and standard operations only."
         ) from error
 
 
@@ -178,9 +179,5 @@ def _asked(session: Any, outputs: Sequence[str], fed: dict[str, Array]) -> list[
     try:
         found: list[Any] = session.run(list(outputs), fed)
     except Exception as error:  # as above
-        raise InputError(f"Expected the ONNX model to answer, found: {_first_line(error)}.") from error
+        raise InputError(f"Expected the ONNX model to answer, found: {first_line(error)}.") from error
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).partition("\n")[0] or type(error).__name__).rstrip(".")[:200]

@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from governance.errors import InputError, RefusedError
+from governance.errors import InputError
 from governance.training.native import (
-    CATEGORIES,
     Answers,
     Array,
     NativeClassifier,
     NativeModel,
     NativeRegressor,
+    first_line,
+    malformed,
     named_classes,
+    other_task,
+    reads_categories,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ def to_bytes(model: Any) -> bytes:
             model.save_model(path)
             return path.read_bytes()
     except Exception as error:  # not fitted, or whatever it stumbles over
-        raise InputError(f"Expected a fitted XGBoost model that can be saved, found: {_first_line(error)}.") from error
+        raise InputError(f"Expected a fitted XGBoost model that can be saved, found: {first_line(error)}.") from error
 
 
 def from_json(body: bytes) -> bytes:
@@ -89,7 +92,7 @@ def from_json(body: bytes) -> bytes:
     try:
         checked(json.loads(body))
     except (ValueError, RecursionError) as error:
-        raise _malformed(error) from error
+        raise malformed("XGBoost", FILE, error) from error
     return bytes(_booster(body).save_raw("ubj"))
 
 
@@ -122,10 +125,10 @@ def from_bytes(body: bytes, task: str, classes: Sequence[Any] | None) -> NativeM
     }
     if task == "regression":
         if not objective.startswith(NUMBERS) or objective == "reg:logistic":
-            raise _other_task("predicts numbers (reg:…, count:…)", objective)
+            raise other_task("XGBoost", "predicts numbers (reg:…, count:…)", objective)
         return NativeRegressor(**known)
     if objective not in PROBABILITIES:
-        raise _other_task("gives probabilities (binary:logistic, multi:softprob)", objective)
+        raise other_task("XGBoost", "gives probabilities (binary:logistic, multi:softprob)", objective)
     number = max(2, int(learner["learner_model_param"]["num_class"]))
     return NativeClassifier(**known, classes_=named_classes(classes, number, FILE))
 
@@ -137,7 +140,7 @@ def _booster(body: bytes) -> "xgboost.Booster":
     try:
         booster.load_model(bytearray(body))
     except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-        raise _malformed(error) from error
+        raise malformed("XGBoost", FILE, error) from error
     booster.set_param({"nthread": 1, "device": "cpu"})
     return booster
 
@@ -186,7 +189,7 @@ def checked(document: Any) -> Json:
         learner: Json = document["learner"]
         _check(learner)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise _malformed(error) from error
+        raise malformed("XGBoost", FILE, error) from error
     return learner
 
 
@@ -198,7 +201,7 @@ def _check(learner: Json) -> None:
     _require(isinstance(learner["objective"]["name"], str), "an objective")
     _require(len(learner.get("feature_names") or ()) in (0, features), "a name for each feature")
     if "c" in (learner.get("feature_types") or ()):
-        raise _categories()
+        raise reads_categories("XGBoost")
     booster = learner["gradient_booster"]
     if booster["name"] == "gblinear":
         _require(len(booster["model"]["weights"]) == (features + 1) * max(1, classes), "a weight for each feature")
@@ -206,7 +209,7 @@ def _check(learner: Json) -> None:
     inner = booster["gbtree"] if booster["name"] == "dart" else booster
     model = inner["model"]
     if len((model.get("cats") or {}).get("enc") or ()):
-        raise _categories()
+        raise reads_categories("XGBoost")
     trees, info = model["trees"], np.asarray(model["tree_info"], dtype=np.int64)
     number = int(model["gbtree_model_param"]["num_trees"])
     _require(len(trees) == len(info) == number, "as many trees as it says")
@@ -227,7 +230,7 @@ def _check_tree(tree: Json, features: int) -> None:
     values = {name: _of_kind(tree[name], kind, name) for name, kind in NODES.items()}
     _require(all(len(found) == nodes for found in values.values()), "as many nodes as it says")
     if np.any(values["split_type"]) or any(len(tree[name]) for name in CATEGORIES_OF_TREE):
-        raise _categories()
+        raise reads_categories("XGBoost")
     left, right = values["left_children"], values["right_children"]
     inner = left != -1
     _require(bool(np.array_equal(inner, right != -1)), "two branches at each split")
@@ -262,9 +265,9 @@ def read(body: bytes) -> Any:
     try:
         document, end = _Reader(body).value(0, 0)
     except (ValueError, IndexError, struct.error) as error:
-        raise _malformed(error) from error
+        raise malformed("XGBoost", FILE, error) from error
     if end != len(body):
-        raise _malformed(ValueError(f"{len(body) - end} bytes follow its end"))
+        raise malformed("XGBoost", FILE, ValueError(f"{len(body) - end} bytes follow its end"))
     return document
 
 
@@ -343,27 +346,3 @@ class _Reader:
         if form is None:
             raise ValueError(f"byte {at} means nothing")
         return struct.unpack_from(form, self.body, at + 1)[0], at + 1 + struct.calcsize(form)
-
-
-def _malformed(error: Exception) -> InputError:
-    return InputError(
-        f"Expected a model file in XGBoost's format, found one that does not load: {_first_line(error)}. "
-        f"Save it again: `booster.save_model('{FILE}')`."
-    )
-
-
-def _categories() -> RefusedError:
-    return RefusedError(
-        f"Expected a model that reads numbers, found an XGBoost model that reads categories. {CATEGORIES}"
-    )
-
-
-def _other_task(wanted: str, objective: str) -> InputError:
-    return InputError(
-        f"Expected an XGBoost model that {wanted}, found one of the objective {objective}. Train it with another."
-    )
-
-
-def _first_line(error: Exception) -> str:
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (said[0] if said else type(error).__name__).rstrip(".")[:200]

@@ -152,7 +152,7 @@ def test_rows_are_known_again_where_a_whole_number_became_a_float(begin, release
     """One missing value turns a column of whole numbers into floats; the rows are the same all the same."""
     release(*begin(models[2]))
     whole = rows().select_dtypes("int").columns.difference([world.spec.target.column, *world.spec.protected_columns])
-    floats = pd.concat([rows().astype({name: float for name in whole}), rows(201).iloc[200:]], ignore_index=True)
+    floats = pd.concat([rows().astype(dict.fromkeys(whole, float)), rows(201).iloc[200:]], ignore_index=True)
     run, candidate = begin(models[30], frozen_with(world, floats))
     assert len(champion_of(run, Material(run, candidate).task, np.arange(201)).positions) <= 1
     found = changes(run, candidate)["performance.accuracy_change"]
