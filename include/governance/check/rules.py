@@ -78,14 +78,28 @@ def _python(document: Document[Any], path: tuple[str, ...], written: str) -> Ite
         yield document.fault(path, f"Expected the file {name}, found none.", f"Write {file}, or remove the rule.")
         return
     try:
-        defined = [part.name for part in ast.parse(file.read_bytes()).body if isinstance(part, ast.FunctionDef)]
+        parts = ast.parse(file.read_bytes()).body
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         yield document.fault(path, f"{name} is not Python{line}: {getattr(error, 'msg', error)}.", "Correct it.")
         return
+    defined = {part.name: part for part in parts if isinstance(part, ast.FunctionDef)}
     if function not in defined:
         remedy = did_you_mean(function, defined, f"Write `def {function}(given): …`.")
         yield document.fault(path, f"{name} has no function `{function}`.", remedy)
+    elif not _takes_one(defined[function].args):
+        found = (
+            f"`{function}` of {name} takes ({ast.unparse(defined[function].args)}), and is called with one argument."
+        )
+        yield document.fault(path, found, f"Write `def {function}(given): …`: measurements and spec are in it.")
+
+
+def _takes_one(arguments: ast.arguments) -> bool:
+    """Whether a call with one positional argument is right."""
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    needed = positional - len(arguments.defaults)
+    without_default = [default for default in arguments.kw_defaults if default is None]
+    return needed <= 1 and (positional >= 1 or arguments.vararg is not None) and not without_default
 
 
 def of_another(own: Document[PolicyFile], spec: ModelSpec) -> Iterator[Fault]:

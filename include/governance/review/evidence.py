@@ -118,22 +118,9 @@ def compose(
     rests_on = {rule.waiver["digest"] for rule in verdict.waived() if rule.waiver}
     document = {
         "format": FORMAT,
-        "model": {
-            "name": spec.name,
-            "title": spec.title,
-            "version": facts.version,
-            "attempt": facts.attempt,
-            "registry_version": facts.registry_version,
-            "tier": spec.tier,
-            "environment": facts.environment,
-        },
+        "model": _model_part(facts, spec),
         "spec": _spec_part(spec, people),
-        "policy": {
-            "digest": policy.digest,
-            "version": policy.version,
-            "tier": policy.tier,
-            "tier_version": policy.tier_version,
-        },
+        "policy": {name: getattr(policy, name) for name in ("digest", "version", "tier", "tier_version")},
         "people": {"digest": people.digest},
         "code": {"digest": code.digest, "commit": code.commit, "uncommitted": list(code.uncommitted)},
         "environment": dict(facts.lock),
@@ -151,6 +138,18 @@ def compose(
         "findings": [one.to_dict() for one in exceptions.findings if one.is_open] if exceptions else [],
     }
     return document, verdict
+
+
+def _model_part(facts: Facts, spec: ModelSpec) -> Json:
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "version": facts.version,
+        "attempt": facts.attempt,
+        "registry_version": facts.registry_version,
+        "tier": spec.tier,
+        "environment": facts.environment,
+    }
 
 
 def _in_force(exceptions: Exceptions | None, involved: Json, policy: Policy, people: People) -> list[Waiver]:

@@ -330,6 +330,18 @@ BROKEN: dict[str, tuple] = {
         [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fitt")],
         ("policy", "python:", "train.py has no function `fitt`.", "Did you mean `fit`?"),
     ),
+    "a rule that takes another number of arguments": (
+        [("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fit")],
+        ("policy", "python:", "`fit` of train.py takes (frame, params, weights=None)", "Write `def fit(given): …`"),
+    ),
+    "more folds than anybody can wait for": (
+        [("model", "folds: 5", "folds: 1000000000")],
+        ("model", "evaluation:", "`training.evaluation.folds` is 1000000000", "less than or equal to 50"),
+    ),
+    "a seed that no library takes": (
+        [("model", "seed: 0", "seed: 99999999999")],
+        ("model", "seed:", "is 99999999999", "less than"),
+    ),
     "a rule in a file that is no Python": (
         [
             ("policy", LAST_RULE, f"{LAST_RULE}\n  own:\n    python: train.py:fit"),
