@@ -111,6 +111,8 @@ def _show(out: "Console", made: Drafted) -> None:
         line(out, f"  leak        {name}: {why}")
     for name, why in parts.left_out.items():
         line(out, f"  left out    {name}: {why}")
+    if alike := folder.profile.alike(parts.personal):
+        line(out, f"  copies      {alike:,} rows are the same as another: is each a case of its own? decide")
     line(out, f"  contract    {made.expectations} expectations, all met by these data")
     line(out, f"  judged by   {folder.training.why}")
     out.print("\nNext:")

@@ -33,8 +33,8 @@ NEW_NAMES = 0.05
 ALIKE = 0.01
 """Share of rows that may be alike where none, or few, are today."""
 
-TOO_MANY_ALIKE = 0.3
-"""Where so many rows are alike already, it says nothing of deliveries."""
+MANY_ALIKE = 0.3
+"""Where more rows are alike already, more of them is a warning and stops nothing."""
 
 
 def suite(name: str, profile: Profile, outcome: Outcome, protected: Collection[str], hidden: Collection[str]) -> Json:
@@ -61,8 +61,8 @@ def suite(name: str, profile: Profile, outcome: Outcome, protected: Collection[s
         "meta.notes says how much room there is. Narrow it where you know better: what must never happen, critical.",
         "Bounds on means and medians find changed units and flipped codes. They are not for drift, which is measured.",
     ]
-    if not _says_something(profile, alike):
-        notes.append(f"{alike:,} rows are the same as another in everything, so nothing is said of copies.")
+    if alike == profile.rows:
+        notes.append("Every row is the same as another in everything, so nothing is said of copies.")
     return {"name": name, "meta": {"notes": notes}, "expectations": expectations}
 
 
@@ -103,21 +103,19 @@ def _of_table(profile: Profile, hidden: Collection[str], alike: int) -> Iterator
         exact_match=True,
     )
     told = [name for name in names if name not in hidden]
-    if len(told) > 1 and _says_something(profile, alike):
+    if len(told) > 1 and alike < rows:
         share = alike / rows
-        allowed = max(ALIKE, 2 * share)
+        allowed = max(ALIKE, min(2 * share, (1 + share) / 2))
+        asked = " decide: are they cases of their own? If not, mend the source, and allow none." if alike else ""
         yield _expect(
             "compound_columns_to_be_unique",
             f"{alike:,} rows are the same as another in everything. Up to {allowed:.1%}: rows delivered twice "
-            "would be counted twice.",
+            f"would be counted twice.{asked}",
+            severity="critical" if share <= MANY_ALIKE else "warning",
             column_list=told,
             ignore_row_if="never",
             mostly=_down(1 - allowed),
         )
-
-
-def _says_something(profile: Profile, alike: int) -> bool:
-    return alike <= TOO_MANY_ALIKE * profile.rows
 
 
 def _of_hidden(column: Column) -> Iterator[Json]:

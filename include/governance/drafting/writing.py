@@ -162,10 +162,11 @@ def _limits(folder: Folder) -> str:
     missing = [column for column in columns if column.missing]
     gaps = "Nothing is missing." if not missing else f"{len(missing)} of {len(columns)} columns have values missing."
     alike = folder.profile.alike(folder.parts.personal)
+    copies = f" {DECIDE} is each a case of its own?" if alike else ""
     return f"""\
 # A reviewer signs on these two. What is known from the data stands here; the rest only you know.
 limitations: >-
-  Drafted from {rows:,} rows; {alike:,} of them are the same as another. {gaps}
+  Drafted from {rows:,} rows; {alike:,} of them are the same as another.{copies} {gaps}
   {DECIDE} from where and when are they, who is not in them, and for what must the model not be used?
 assumptions: >-
   The next deliveries look like these data: the same columns, units and codes.

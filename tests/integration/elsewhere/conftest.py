@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.integration.serving.services_under_test import Service, mlflow_server
+from tests.integration.serving.services_under_test import Service, mlflow_at, mlflow_client, mlflow_server
 from tests.integration.trial.test_try import CONTRACT, PEOPLE, POLICY, SPEC, TIER, TRAIN, rows
 
 FAIR, UNFAIR = ["income", "debt"], ["income", "debt", "district"]
@@ -42,22 +42,15 @@ def logged(mlflow_service: Service, tmp_path_factory: pytest.TempPathFactory) ->
     from mlflow.models import infer_signature
     from sklearn.linear_model import LogisticRegression
 
-    client = mlflow.MlflowClient(mlflow_service.url, registry_uri=mlflow_service.url)
+    client = mlflow_client(mlflow_service.url)
     frame = rows()
-    mlflow.set_tracking_uri(mlflow_service.url)
-    mlflow.set_registry_uri(mlflow_service.url)
-    try:
-        mlflow.set_experiment("another team")
-        with mlflow.start_run() as run:
-            known = {"pip_requirements": ["nothing"], "signature": infer_signature(frame[FAIR])}
-            mlflow.xgboost.log_model(boosted(FAIR), name="model", registered_model_name="credit", **known)
-            known["signature"] = infer_signature(frame[UNFAIR])
-            mlflow.xgboost.log_model(boosted(UNFAIR), name="unfair", registered_model_name="credit", **known)
-            plain = LogisticRegression().fit(frame[UNFAIR], frame["good"])
-            pickled = mlflow.sklearn.log_model(plain, name="pickled", serialization_format="cloudpickle", **known)
-    finally:
-        mlflow.set_tracking_uri(None)
-        mlflow.set_registry_uri(None)
+    with mlflow_at(mlflow_service.url, "another team"), mlflow.start_run() as run:
+        known = {"pip_requirements": ["nothing"], "signature": infer_signature(frame[FAIR])}
+        mlflow.xgboost.log_model(boosted(FAIR), name="model", registered_model_name="credit", **known)
+        known["signature"] = infer_signature(frame[UNFAIR])
+        mlflow.xgboost.log_model(boosted(UNFAIR), name="unfair", registered_model_name="credit", **known)
+        plain = LogisticRegression().fit(frame[UNFAIR], frame["good"])
+        pickled = mlflow.sklearn.log_model(plain, name="pickled", serialization_format="cloudpickle", **known)
     client.set_registered_model_alias("credit", "best", "1")
     return Logged(mlflow_service.url, "models:/credit/1", "models:/credit/2", pickled.model_uri, run.info.run_id)
 

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from governance.errors import InputError, RefusedError, UnavailableError
 from governance.training.fetch import Fetched, fetch_model
 from tests.integration.elsewhere.conftest import Logged
+from tests.integration.serving.services_under_test import mlflow_client
 
 
 def fetched(uri: str, into: Path, logged: Logged, *, reviewed: bool = False) -> Fetched:
@@ -33,14 +34,14 @@ def test_a_version_and_an_alias_lead_to_the_files_of_one_version(
 
 def test_a_run_and_a_logged_model_lead_to_their_files(logged: Logged, tmp_path: Path) -> None:
     by_run = fetched(f"runs:/{logged.run}/model", tmp_path / "a", logged)
-    source = MlflowClient(logged.url).get_model_version("credit", "1").source
+    source = mlflow_client(logged.url).get_model_version("credit", "1").source
     assert source.startswith("models:/m-")
     by_id = fetched(source, tmp_path / "b", logged)
     assert (by_run.folder / "model.ubj").read_bytes() == (by_id.folder / "model.ubj").read_bytes()
 
 
 def test_a_path_on_the_server_leads_to_its_files(logged: Logged, tmp_path: Path) -> None:
-    client = MlflowClient(logged.url)
+    client = mlflow_client(logged.url)
     model = client.get_model_version("credit", "1").source.removeprefix("models:/")
     location = client.get_logged_model(model).artifact_location
     assert location.startswith("mlflow-artifacts:/")
@@ -60,7 +61,7 @@ def test_a_version_whose_files_are_said_to_be_elsewhere_is_not_fetched_for_someb
     logged: Logged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     """Whoever may write to MLflow chooses what it says; the worker's own disk is none of its business."""
-    honest = MlflowClient(logged.url).get_model_version("credit", "1")
+    honest = mlflow_client(logged.url).get_model_version("credit", "1")
     honest._source = source
     monkeypatch.setattr(MlflowClient, "get_model_version", lambda *_: honest)
     with pytest.raises(RefusedError, match="nothing is read from this machine"):

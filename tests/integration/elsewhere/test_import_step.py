@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
-from mlflow import MlflowClient
 
 from governance.errors import InputError, RefusedError
 from governance.ledger.log import Entry
@@ -17,7 +16,7 @@ from governance.pipeline.imported import import_candidate, imports
 from governance.pipeline.run import Request, Run, open_run
 from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
 from governance.training.artifacts import load_artifact
-from tests.integration.serving.services_under_test import Service
+from tests.integration.serving.services_under_test import Service, mlflow_at, mlflow_client
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, SAM, World, rows
 
@@ -33,15 +32,10 @@ def foreign() -> Any:
 def uri(mlflow_service: Service) -> str:
     import mlflow
 
-    mlflow.set_tracking_uri(mlflow_service.url)
-    try:
-        mlflow.set_experiment("others")
-        with mlflow.start_run():
-            logged = mlflow.xgboost.log_model(
-                foreign(), name="tiny", pip_requirements=["nothing"], metadata={"threshold": 0.3}
-            )
-    finally:
-        mlflow.set_tracking_uri(None)
+    with mlflow_at(mlflow_service.url, "others"), mlflow.start_run():
+        logged = mlflow.xgboost.log_model(
+            foreign(), name="tiny", pip_requirements=["nothing"], metadata={"threshold": 0.3}
+        )
     return str(logged.model_uri)
 
 
@@ -109,7 +103,7 @@ def test_a_task_that_runs_again_registers_nothing_twice(brought: tuple[Run, Entr
     run, entry = brought
     again = import_candidate(run, world.snapshot)
     assert again.seq == entry.seq
-    client = MlflowClient(run.settings.mlflow_url)
+    client = mlflow_client(run.settings.mlflow_url)
     found = [one for one in client.search_model_versions(f"name = '{MODEL}'") if one.run_id == entry.data["mlflow_run"]]
     assert len(found) == 1
     assert found[0].tags["governance.trained"] == "elsewhere"

@@ -21,7 +21,7 @@ from governance.pipeline.champion import champion_of, champion_release
 from governance.pipeline.imported import import_candidate
 from governance.pipeline.measure import Material, measure, measurements_of
 from governance.pipeline.run import Request, Run
-from tests.integration.serving.services_under_test import Service, mlflow_server
+from tests.integration.serving.services_under_test import Service, mlflow_at, mlflow_server
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, SAM, World, rows
 
@@ -44,16 +44,12 @@ def models(service: Service) -> dict[int, str]:
     """Number of trees → the URI of a model with so many."""
     import mlflow
 
-    mlflow.set_tracking_uri(service.url)
     uris = {}
-    try:
-        mlflow.set_experiment("others")
+    with mlflow_at(service.url, "others"):
         for trees in (2, 30):
             fitted = xgboost.XGBClassifier(n_estimators=trees, n_jobs=1).fit(rows()[READ], rows()["approve"])
             with mlflow.start_run():
                 uris[trees] = mlflow.xgboost.log_model(fitted, name="tiny", pip_requirements=["nothing"]).model_uri
-    finally:
-        mlflow.set_tracking_uri(None)
     return uris
 
 

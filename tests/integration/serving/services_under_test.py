@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,37 @@ def mlflow_server(folder: Path) -> Service:
         folder=folder,
         environment={"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
     )
+
+
+@contextmanager
+def mlflow_at(url: str, experiment: str) -> Iterator[None]:
+    """Log to a server as a data scientist's script does, and leave nothing of it to other tests.
+
+    ``mlflow.set_registry_uri`` also sets a variable of the environment, which setting it to nothing does not take back:
+    every client made later would ask a server that is gone.
+    """
+    import mlflow
+
+    before = {name: os.environ.get(name) for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")}
+    mlflow.set_tracking_uri(url)
+    mlflow.set_registry_uri(url)
+    try:
+        mlflow.set_experiment(experiment)
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def mlflow_client(url: str) -> Any:
+    """Return a client that asks this server alone, whatever the environment says."""
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri=url, registry_uri=url)
 
 
 def scoring_process(folder: Path, settings: Mapping[str, str]) -> Service:

@@ -11,6 +11,7 @@ from governance.assessment import FAMILIES
 from governance.data.sources import read_source
 from governance.settings import ROOT
 from stack.supervisor import Stack
+from tests.integration.serving.services_under_test import mlflow_at
 
 PATH = "/governance/api/models/loan/versions"
 BODY = {"model_uri": "models:/bureau/1", "reason": "Challenger of the risk team"}
@@ -31,15 +32,8 @@ def logged(running_stack: Stack) -> str:
     model = xgboost.XGBClassifier(n_estimators=60, max_depth=3, n_jobs=1, random_state=0)
     model.fit(frame.loc[half, features].astype(float), frame.loc[half, "approve"].astype(int))
     url = running_stack.url("mlflow")
-    mlflow.set_tracking_uri(url)
-    mlflow.set_registry_uri(url)
-    try:
-        mlflow.set_experiment("bureau")
-        with mlflow.start_run():
-            mlflow.xgboost.log_model(model, name="model", pip_requirements=["nothing"], registered_model_name="bureau")
-    finally:
-        mlflow.set_tracking_uri(None)
-        mlflow.set_registry_uri(None)
+    with mlflow_at(url, "bureau"), mlflow.start_run():
+        mlflow.xgboost.log_model(model, name="model", pip_requirements=["nothing"], registered_model_name="bureau")
     return url
 
 

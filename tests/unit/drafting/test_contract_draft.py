@@ -98,14 +98,25 @@ def test_what_goes_wrong_with_deliveries_breaks_it(contract, change, subject):
     assert subject in unmet(change(bank()), contract)
 
 
-@pytest.mark.parametrize(("copies", "said"), [(60, True), (600, False)], ids=["some", "most"])
-def test_rows_that_are_alike_today_are_allowed_and_where_most_are_nothing_is_said(tmp_path, copies, said):
+@pytest.mark.parametrize(
+    ("copies", "severity", "asked"),
+    [(0, "critical", False), (60, "critical", True), (400, "warning", True)],
+    ids=["none", "some", "most"],
+)
+def test_rows_that_are_alike_today_are_allowed_asked_about_and_found_when_all_come_twice(
+    tmp_path, copies, severity, asked
+):
     frame = pd.concat([applicants(N), applicants(N).head(copies)], ignore_index=True)
     path = tmp_path / "contract.json"
-    path.write_text(to_text(suite("it", looked_at(frame), outcome_of(frame, "approved"), ["sex"], [])))
+    document = suite("it", looked_at(frame), outcome_of(frame, "approved"), ["sex"], [])
+    path.write_text(to_text(document))
+    [of_copies] = [one for one in document["expectations"] if "compound" in one["type"]]
 
     assert unmet(frame, path) == set()
-    assert ("compound" in path.read_text()) is said
+    assert of_copies["severity"] == severity
+    assert ("decide:" in of_copies["meta"]["notes"]) is asked
+    twice = run_contract(normalise(pd.concat([frame, frame], ignore_index=True)), path)
+    assert any("approved" in one.subject and "sex" in one.subject for one in twice.unmet())
 
 
 def test_no_value_of_personal_data_stands_in_it(contract):
