@@ -29,7 +29,8 @@ status: setup  ## which service works, and where
 
 test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
 	$(PYTEST) -q -n auto -m "$(UNIT)"
-	$(PYTEST) -q -m "(integration or browser) and not slow" --durations=10
+	$(PYTEST) -q -n auto --maxprocesses 2 --dist loadgroup -m "not slow" tests/integration
+	$(PYTEST) -q -m "not slow" --durations=5 tests/e2e tests/browser
 
 test-fast: setup-dev  ## the tests that train nothing and start no server (about a minute)
 	$(PYTEST) -q -n auto -m "$(UNIT) and not training"

@@ -9,8 +9,9 @@ it has not seen. Nor that a model which passes here is released: the pipeline al
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from governance.data.contracts import ContractResult
+    from governance.training.fetch import Fetched
     from governance.training.imported import Imported
 
 Json = dict[str, Any]
@@ -123,14 +125,15 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
     started = time.monotonic()
     spec = _right_folder(settings, name)
     policy = load_policy(spec.folder, settings.policies)
-    with ProcessPoolExecutor(1, get_context("spawn")) as beside:
+    # The model first: where there is none, nobody waits for the data and the contract.
+    with fetched(settings, asked, tell) as files, ProcessPoolExecutor(1, get_context("spawn")) as beside:
         source, frame = read_rows(spec, asked.data, policy.personal_data, tell)
         checking = beside.submit(run_contract_on, spec, frame)
-        uri, imported = fetched(settings, spec, frame, asked, tell)
+        imported = laid_beside(files, spec, frame, asked)
         found = Validation(
             name,
             spec.title,
-            uri,
+            files.uri,
             imported.source,
             source,
             len(frame),
@@ -149,23 +152,32 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
     return replace(found, seconds=time.monotonic() - started)
 
 
-def fetched(
-    settings: Settings, spec: ModelSpec, frame: "pd.DataFrame", asked: Asked, tell: Tell, *, reviewed: bool = True
-) -> tuple[str, "Imported"]:
-    """Fetch a model and lay it beside its spec; the exact URI, and the model."""
+@contextmanager
+def fetched(settings: Settings, asked: Asked, tell: Tell, *, reviewed: bool = True) -> Iterator["Fetched"]:
+    """Fetch a model's files, and keep them for as long as the ``with`` lasts."""
     from governance.training.fetch import fetch_model
-    from governance.training.imported import import_model
 
     tell(f"Fetching {asked.uri}")
     with tempfile.TemporaryDirectory(prefix="governance-import-") as folder:
         tracking_url = asked.tracking_url or settings.mlflow_url
-        found = fetch_model(asked.uri, Path(folder), tracking_url=tracking_url, reviewed=reviewed)
-        imported = import_model(found.folder, spec, frame[list(spec.features)])
-    if asked.threshold is not None:
-        if imported.description.threshold is None:
-            raise InputError(f"{spec.name} decides nothing by a threshold ({spec.task}). Leave --threshold out.")
-        imported = imported.at(asked.threshold)
-    return found.uri, imported
+        yield fetch_model(asked.uri, Path(folder), tracking_url=tracking_url, reviewed=reviewed)
+
+
+def laid_beside(files: "Fetched", spec: ModelSpec, frame: "pd.DataFrame", asked: Asked) -> "Imported":
+    """Open a fetched model, and lay it beside its spec.
+
+    Raises:
+        InputError: It does not fit the spec.
+        RefusedError: It is of no safe format, or holds what is not allowed.
+    """
+    from governance.training.imported import import_model
+
+    imported = import_model(files.folder, spec, frame[list(spec.features)])
+    if asked.threshold is None:
+        return imported
+    if imported.description.threshold is None:
+        raise InputError(f"{spec.name} decides nothing by a threshold ({spec.task}). Leave --threshold out.")
+    return imported.at(asked.threshold)
 
 
 def read_rows(spec: ModelSpec, data: Path | None, how: str, tell: Tell) -> tuple[str, "pd.DataFrame"]:

@@ -12,12 +12,19 @@ import pytest
 from stack.supervisor import Stack
 
 
+SHARED = {"stack", "elsewhere"}
+"""Folders whose files share a server that takes long to start: one process of xdist runs all of it."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.integration)
+            folder = item.path.parent
+            together = folder.name if folder.name in SHARED else f"{folder.name}/{item.path.stem}"
+            item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")

@@ -196,6 +196,12 @@ def _read(asked: Question) -> People:
     for option, name in [*options.items(), *(("--protected", name) for name in asked.protected)]:
         if name is not None and name not in frame.columns:
             raise _no_column(asked.file, option, name, list(frame.columns))
+    for option, name in options.items():
+        if name is not None and name in asked.protected:
+            raise InputError(
+                f"Expected --protected to be another column than {option}, found {name!r} for both: every group would "
+                f"be told apart from itself. Name the columns that say what groups people belong to."
+            )
     unknown = {measures.UNKNOWN, *(value.casefold() for value in asked.unknown)}
     groups = {name: _groups(frame[name], unknown) for name in dict.fromkeys(asked.protected)}
     counts = _counts(frame, asked.count) if asked.count else None

@@ -16,7 +16,7 @@ from governance.commands.answer import UNDECIDED, YES, Answer, line
 from governance.errors import InputError, RefusedError, UnavailableError
 from governance.policy import load_policy
 from governance.settings import Settings
-from governance.validation import Asked, fetched, read_rows
+from governance.validation import Asked, fetched, laid_beside, read_rows
 
 if TYPE_CHECKING:
     import httpx
@@ -101,8 +101,10 @@ def register(
     if len(reason.strip()) < SHORTEST_REASON:
         raise InputError("Expected a reason of at least five characters: a reviewer reads it. Give --reason.")
     spec = find_spec(settings, model)
-    _, frame = read_rows(spec, None, load_policy(spec.folder, settings.policies).personal_data, tell)
-    uri, imported = fetched(settings, spec, frame, asked, tell, reviewed=False)
+    with fetched(settings, asked, tell, reviewed=False) as files:
+        _, frame = read_rows(spec, None, load_policy(spec.folder, settings.policies).personal_data, tell)
+        imported = laid_beside(files, spec, frame, asked)
+    uri = files.uri
     conf: Json = {"reason": reason.strip(), "model_uri": uri}
     if asked.threshold is not None:
         conf["parameters"] = {"threshold": asked.threshold}

@@ -209,8 +209,8 @@ def whole_counts(counts: npt.ArrayLike, n: int) -> Array:
     wrong = np.flatnonzero(~((whole >= 0) & (whole == np.floor(whole)) & (whole < np.inf)))
     if wrong.size:
         raise InputError(
-            f"Expected whole numbers from 0 as counts, found {people[wrong[0]]!r} in row {wrong[0]} "
-            f"and {wrong.size - 1} more."
+            f"Expected whole numbers from 0 as counts, found {people[wrong[0]]} in row {wrong[0] + 1}"
+            f"{f' and {wrong.size - 1} more' if wrong.size > 1 else ''}."
         )
     if whole.sum() >= 2**53:
         raise InputError(f"Expected counts that add up to less than {2**53}, found {whole.sum():g}.")

@@ -29,6 +29,12 @@ SCHEMA = "schema.json"
 HOUSE_TYPES = ("numpy.dtype",)
 """What skops does not trust by itself and every model may hold: the name of a number format."""
 
+BOOSTERS = {
+    "lightgbm": "LightGBM's text, `mlflow.lightgbm.log_model(model.booster_, name='model')`",
+    "xgboost": "XGBoost's, `mlflow.xgboost.log_model(model, name='model', model_format='ubj')`",
+}
+"""Libraries whose models skops wraps, and what their own format is."""
+
 LARGEST = 4 * 1024**3
 """Bytes, unpacked. A file of a kilobyte could otherwise fill the memory."""
 
@@ -74,6 +80,12 @@ def from_bytes(body: bytes, trusted_types: Sequence[str]) -> Any:
             f"Expected a model file in skops' format, found one that does not load: {type(error).__name__}: {error}. "
             f"Train it again."
         ) from error
+    if boosters := sorted({name.partition(".")[0] for name in refused} & set(BOOSTERS)):
+        named = " and ".join(BOOSTERS[name] for name in boosters)
+        raise RefusedError(
+            f"Expected only types that the spec allows, found {', '.join(refused)}: a model inside of skops, where its "
+            f"own format holds no code at all. Save it in that: {named}."
+        )
     lines = "\n".join(f"    - {name}" for name in refused)
     raise RefusedError(
         f"Expected only types that the spec allows, found {', '.join(refused)}. If you trust them, and after review, "

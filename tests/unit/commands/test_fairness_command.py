@@ -302,7 +302,7 @@ class TestForPeople:
 
 
 class TestBadInput:
-    ROWS = [("approved", "decision", "race"), ("yes", "no", "a"), ("no", "no", "b")]  # noqa: RUF012
+    ROWS = [("approved", "decision", "race", "place"), ("yes", "no", "a", "c"), ("no", "no", "b", "d")]  # noqa: RUF012
 
     @pytest.mark.parametrize(
         ("arguments", "told"),
@@ -312,7 +312,7 @@ class TestBadInput:
             (["rows.csv", "--protected", "race"], "Expected --prediction COLUMN (or --score COLUMN"),
             (
                 ["rows.csv", "--prediction", "decison", "--protected", "race"],
-                "'decison' in rows.csv (--prediction), found approved, decision, race. Did you mean `decision`?",
+                "'decison' in rows.csv (--prediction), found approved, decision, race, place. Did you mean `decision`?",
             ),
             (["rows.csv", "--prediction", "decision", "--protected", "sex"], "column 'sex' in rows.csv (--protected)"),
             (
@@ -324,9 +324,9 @@ class TestBadInput:
                 "--favourable to be a value of approved, found 'Yes'. They hold 'no' and 'yes'.",
             ),
             (
-                ["rows.csv", "--prediction", "race", "--label", "approved", "--protected", "race",
+                ["rows.csv", "--prediction", "place", "--label", "approved", "--protected", "race",
                  "--favourable", "yes"],
-                "None of the favourable values (yes) is in 'race', which holds 'a' and 'b'.",
+                "None of the favourable values (yes) is in 'place', which holds 'c' and 'd'.",
             ),
             (
                 ["rows.csv", "--prediction", "decision", "--protected", "race", "--task", "regresion"],
@@ -341,18 +341,22 @@ class TestBadInput:
                 "name the label with --label",
             ),
             (
-                ["rows.csv", "--prediction", "race", "--label", "approved", "--protected", "race",
+                ["rows.csv", "--prediction", "place", "--label", "approved", "--protected", "race",
                  "--task", "multiclass_classification"],
-                "Expected the same classes in 'approved' and 'race'",
+                "Expected the same classes in 'approved' and 'place'",
             ),
             (
-                ["rows.csv", "--prediction", "decision", "--protected", "race", "--count", "race",
+                ["rows.csv", "--prediction", "decision", "--protected", "race", "--count", "place",
                  "--favourable", "yes"],
-                "Column 'race' (--count): Expected whole numbers from 0 as counts",
+                "Column 'place' (--count): Expected whole numbers from 0 as counts",
             ),
             (
                 ["rows.csv", "--prediction", "decision", "--protected", "race", "--intersection", "race×sex"],
                 "two or more of the protected attributes (race)",
+            ),
+            (
+                ["rows.csv", "--prediction", "race", "--protected", "race"],
+                "Expected --protected to be another column than --prediction, found 'race' for both",
             ),
             (["rows.csv", "--score", "decision", "--protected", "race"], "--score is for --local-law-144"),
             (

@@ -11,6 +11,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 import xgboost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from governance.errors import GovernanceError, InputError, RefusedError
-from governance.training import formats
+from governance.training import formats, skopsfile
 
 BINARY, SEVERAL, NUMBER = "binary_classification", "multiclass_classification", "regression"
 CLASSES = {BINARY: [0, 1], SEVERAL: [0, 1, 2], NUMBER: None}
@@ -289,11 +290,21 @@ def test_a_type_that_the_spec_does_not_allow_is_refused_with_what_to_write() -> 
         formats.from_file(file, body, trusted_types=[], task=BINARY)
 
 
+def test_a_booster_inside_of_skops_is_refused_with_its_own_format() -> None:
+    """MLflow's scikit-learn flavour wraps an LGBMClassifier so; trusting a dozen of its types is no remedy."""
+    from lightgbm import LGBMClassifier
+
+    model = LGBMClassifier(n_estimators=2, verbose=-1).fit(rows()[["a"]], target(rows(), BINARY))
+    with pytest.raises(RefusedError, match=r"lightgbm\.log_model\(model\.booster_") as refused:
+        skopsfile.from_bytes(skops.io.dumps(model), [])
+    assert "training.trusted_types" not in str(refused.value)
+
+
 ALTERED = """
 import random, sys
 import numpy as np
 from governance.errors import GovernanceError
-from governance.training import formats
+from governance.training import formats, skopsfile
 file, path, seed, task, classes = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], eval(sys.argv[5])
 whole, draw = open(path, "rb").read(), random.Random(seed)
 refused = 0
