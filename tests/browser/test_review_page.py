@@ -1,9 +1,13 @@
 """Reading and signing in a real browser, inside Airflow's own frame."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.browser
+
+TOMORROW = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
 
 OPTIONS = (
     "--no-sandbox",
@@ -71,6 +75,10 @@ def test_a_reviewer_confirms_every_point_signs_and_the_model_is_released(world, 
 
     approve = frame.get_by_role("button", name="Approve")
     expect(approve).to_have_attribute("aria-disabled", "true")
+    frame.get_by_text("Approve on condition").click()
+    frame.get_by_label("Finding").fill("Ask the survey for the years after 1975.")
+    frame.get_by_label("Who mends it").select_option("luis")
+    frame.get_by_label("Until when").fill(TOMORROW)
     for box in frame.locator("input[type=checkbox]").all():
         box.check()
     approve.click()
@@ -78,3 +86,52 @@ def test_a_reviewer_confirms_every_point_signs_and_the_model_is_released(world, 
 
     assert run.wait_until_ended() == "success"
     assert len(run.released()) == 1
+
+
+def exceptions(world, page, model):
+    """Open the page of a model's exceptions as Airflow's navigation does, and return its frame."""
+    page.goto(f"{world.stack.url('airflow')}/plugin/governance/waivers/{model}")
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("h1")).to_contain_text(f"Exceptions of {model}", timeout=30_000)
+    return frame
+
+
+def test_a_waiver_is_proposed_by_one_and_signed_by_another(world, page_of):
+    frame = exceptions(world, page_of("dana"), "brief")
+    frame.get_by_label("Rule").select_option("disparate_impact")
+    frame.get_by_label("Reason").fill("The survey is of one year; the next one is bought.")
+    frame.get_by_label("Last day").fill(TOMORROW)
+    frame.get_by_role("button", name="Propose").click()
+
+    expect(frame.get_by_text("Nobody has signed.")).to_be_visible(timeout=30_000)
+    expect(frame.get_by_role("button", name="Sign")).to_have_count(0)  # who proposed it does not sign
+
+    frame = exceptions(world, page_of("maria"), "brief")
+    frame.get_by_role("button", name="Sign").click()
+    expect(frame.get_by_text("Maria Alvarez signed as Model risk")).to_be_visible(timeout=30_000)
+    expect(frame.get_by_text("in force")).to_be_visible()
+
+
+def test_a_waiver_that_is_refused_says_why_and_keeps_what_was_typed(world, page_of):
+    frame = exceptions(world, page_of("dana"), "brief")
+    frame.get_by_label("Reason").fill("short")
+    frame.get_by_role("button", name="Propose").click()
+
+    expect(frame.get_by_role("alert").filter(has_text="reason")).to_be_visible(timeout=30_000)
+    expect(frame.get_by_label("Reason")).to_have_value("short")
+
+
+def test_a_finding_is_closed_by_who_raised_it_and_not_by_who_mends_it(world, runs, page_of):
+    """The one that the signature above was given on."""
+    runs["browser"].wait_until_ended()
+    finding = "Ask the survey for the years after 1975."
+    frame = exceptions(world, page_of("luis"), "quick")
+    row = frame.locator("tr", has_text=finding)
+    expect(row).to_contain_text("Model risk raised this finding, and closes it.")
+    expect(row.get_by_role("button")).to_have_count(0)
+
+    frame = exceptions(world, page_of("dana"), "quick")
+    row = frame.locator("tr", has_text=finding)
+    row.get_by_label("What was done").fill("The survey of 1979 is in the data.")
+    row.get_by_role("button", name="Close").click()
+    expect(frame.locator("tr", has_text=finding)).to_contain_text("closed by Dana Whitfield", timeout=30_000)

@@ -11,20 +11,14 @@ import pytest
 
 from stack.supervisor import Stack
 
-
 SHARED = {"stack", "elsewhere"}
 """Folders whose files share a server that takes long to start: one process of xdist runs all of it."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.integration)
-            folder = item.path.parent
-            together = folder.name if folder.name in SHARED else f"{folder.name}/{item.path.stem}"
-            item.add_marker(pytest.mark.xdist_group(together))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.integration)
+    folder = item.path.parent.name
+    item.add_marker(pytest.mark.xdist_group(folder if folder in SHARED else f"{folder}/{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")
