@@ -145,6 +145,36 @@ class AlternativesSpec(Strict):
     parameters: list[dict[str, Any]] = Field(default_factory=list)
 
 
+class MonitoringSpec(Strict):
+    """When a served model is looked at, and whether what is decided is done.
+
+    Attributes:
+        schedule: Of the windows, as cron writes it; each reaches from one moment of it to the next.
+        timezone: Of the schedule.
+        dry_run: Whether decisions are taken and told, and nothing is done.
+    """
+
+    schedule: str = "0 6 * * *"
+    timezone: str = "UTC"
+    dry_run: bool = False
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from zoneinfo import available_timezones
+
+        if name not in available_timezones():
+            raise ValueError(f"`{name}` is no time zone, such as UTC or Europe/Berlin.")
+        return name
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, text: str) -> str:
+        if len(text.split()) != 5:
+            raise ValueError("a schedule has five parts: minute, hour, day of the month, month, day of the week.")
+        return text
+
+
 class Grant(Strict):
     """A protected attribute or a leak that is a feature all the same, with the reason."""
 
@@ -177,6 +207,7 @@ class ModelSpec(Strict):
     granted: list[Grant] = Field(default_factory=list)
     training: TrainingSpec = TrainingSpec()
     alternatives: AlternativesSpec = AlternativesSpec()
+    monitoring: MonitoringSpec = MonitoringSpec()
     _document: Any = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:

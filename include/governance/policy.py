@@ -20,6 +20,7 @@ from governance.policyfile import (
     Alternatives,
     Approvals,
     Condition,
+    Monitoring,
     Over,
     Permits,
     PolicyFile,
@@ -105,6 +106,7 @@ class Policy:
         personal_data: What happens to it in data.
         not_applicable: Condition → the measures that need not be there where it holds.
         waivers: What a signed waiver may lift; nothing where the tier's file knows none.
+        monitoring: What it must keep to while it serves.
         rules: All rules, by id.
     """
 
@@ -125,6 +127,7 @@ class Policy:
     not_applicable: Mapping[Condition, tuple[str, ...]]
     waivers: Waivers | None
     alternatives: Alternatives
+    monitoring: Monitoring
     rules: tuple[Rule, ...]
 
     def rule(self, name: str) -> Rule | None:
@@ -206,6 +209,7 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         not_applicable={name: tuple(one) for name, one in {**floor.not_applicable, **mine.not_applicable}.items()},
         waivers=_waivers(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
+        monitoring=Monitoring(**{**floor.monitoring.model_dump(), **mine.monitoring.model_dump(exclude_none=True)}),
         rules=tuple(rules),
     )
 

@@ -117,6 +117,67 @@ class WaiversText(Strict):
     never: list[str] = Field(default_factory=list)
 
 
+class Monitoring(Strict):
+    """What a watched model must keep to, and what happens where it does not (DESIGN §5).
+
+    Each limit belongs to one named measure and is compared with an end of its interval, so that it holds for windows of
+    any size. :mod:`governance.monitoring.decision` says in which order they are asked.
+
+    Attributes:
+        minimum_rows: Fewer rows decide nothing but a data fault.
+        windows: How many windows in a row must show a loss or an unfairness before a model is rolled back.
+        false_alarms: Chance that a window without drift counts as drifted, over all its columns.
+        drifted_share: ``drift.share_drifted`` from which a model is trained again.
+        severe_share: … and from which it is rolled back.
+        prediction_drift: ``drift.prediction_psi`` above which a shift is not harmless.
+        loss: ``performance.loss_rise`` above which a model has lost, of its lower end.
+        absolute_loss: Loss above which people are told, however it was validated; none by default.
+        parity_difference: ``fairness.demographic_parity_difference`` from which a window is unfair.
+        cooldown_days: After a retraining or rollback, how long no other retraining begins.
+        retrains_per_month: How many at most in 30 days.
+        silent_windows: After how many windows without traffic people are told.
+        reference: What is usual: the champion's training data, or the windows before.
+    """
+
+    minimum_rows: int = Field(default=100, ge=1)
+    windows: int = Field(default=3, ge=1)
+    false_alarms: Number = Field(default=0.01, gt=0, le=0.05)
+    drifted_share: Number = Field(default=0.1, gt=0, le=1)
+    severe_share: Number = Field(default=0.3, gt=0, le=1)
+    prediction_drift: Number = Field(default=0.05, ge=0)
+    loss: Number = Field(default=0.0, ge=0)
+    absolute_loss: Number | None = Field(default=None, gt=0)
+    parity_difference: Number = Field(default=0.15, gt=0, le=1)
+    cooldown_days: int = Field(default=7, ge=0)
+    retrains_per_month: int = Field(default=2, ge=0)
+    silent_windows: int = Field(default=3, ge=1)
+    reference: Literal["training", "trailing"] = "training"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Monitoring":
+        if self.severe_share < self.drifted_share:
+            raise ValueError(f"`severe_share: {self.severe_share}` is below `drifted_share: {self.drifted_share}`.")
+        return self
+
+
+class MonitoringText(Strict):
+    """What a model's policy may change of the monitoring: limits only tighter, pace freely."""
+
+    minimum_rows: int | None = Field(default=None, ge=1)
+    windows: int | None = Field(default=None, ge=1)
+    false_alarms: Number | None = Field(default=None, gt=0, le=0.05)
+    drifted_share: Number | None = Field(default=None, gt=0, le=1)
+    severe_share: Number | None = Field(default=None, gt=0, le=1)
+    prediction_drift: Number | None = Field(default=None, ge=0)
+    loss: Number | None = Field(default=None, ge=0)
+    absolute_loss: Number | None = Field(default=None, gt=0)
+    parity_difference: Number | None = Field(default=None, gt=0, le=1)
+    cooldown_days: int | None = Field(default=None, ge=0)
+    retrains_per_month: int | None = Field(default=None, ge=0)
+    silent_windows: int | None = Field(default=None, ge=1)
+    reference: Literal["training", "trailing"] | None = None
+
+
 class TierFile(Strict):
     """``policies/<tier>.yaml``: the floor.
 
@@ -138,6 +199,7 @@ class TierFile(Strict):
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: Waivers | None = None
     alternatives: Alternatives
+    monitoring: Monitoring = Monitoring()
     rules: dict[str, RuleText] = Field(min_length=1)
 
 
@@ -158,6 +220,7 @@ class PolicyFile(Strict):
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: WaiversText = WaiversText()
     alternatives: Alternatives | None = None
+    monitoring: MonitoringText = MonitoringText()
     rules: dict[str, RuleText] = Field(default_factory=dict)
 
 
@@ -169,7 +232,16 @@ def faults(own: Document[PolicyFile], tier: Document[TierFile]) -> list[Fault]:
         *_contradictions(tier),
         *_contradictions(own),
         *_incomplete(own, tier),
+        *_severe_before_drifted(own, tier),
     ]
+
+
+def _severe_before_drifted(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    mine, floor = own.content.monitoring, tier.content.monitoring
+    drifted, severe = mine.drifted_share or floor.drifted_share, mine.severe_share or floor.severe_share
+    if severe < drifted:
+        found = f"`monitoring.severe_share: {severe}` is below `drifted_share: {drifted}`."
+        yield own.fault(("monitoring",), found, f"Write `drifted_share: {severe}` or less, too.")
 
 
 def _other_tier(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
@@ -246,6 +318,15 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "overdue_findings": lambda mine, floor: mine == floor or mine == "block",
     "personal_data": lambda mine, floor: mine == floor or mine == "refuse",
     "longest_days": lambda mine, floor: mine <= floor,
+    "minimum_rows": lambda mine, floor: mine <= floor,
+    "windows": lambda mine, floor: mine <= floor,
+    "drifted_share": lambda mine, floor: mine <= floor,
+    "severe_share": lambda mine, floor: mine <= floor,
+    "prediction_drift": lambda mine, floor: mine <= floor,
+    "loss": lambda mine, floor: mine <= floor,
+    "absolute_loss": lambda mine, floor: mine <= floor,
+    "parity_difference": lambda mine, floor: mine <= floor,
+    "silent_windows": lambda mine, floor: mine <= floor,
     "search": lambda mine, floor: mine or not floor,
     "never_with_protected_attributes": lambda mine, floor: mine or not floor,
     "measure": lambda mine, floor: mine == floor,
@@ -272,6 +353,7 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
         yield own.fault(("waivers", "longest_days"), found, "Leave it out.")
     if mine.alternatives:
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
+    yield from _looser(own, ("monitoring",), mine.monitoring, floor.monitoring, floor.tier)
     for role, count in mine.approvals.roles.items():
         if count < floor.approvals.roles.get(role, 0):
             demanded = f"Tier {floor.tier} demands {floor.approvals.roles[role]}."

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from governance.catalog import (
     ModelSpec,
+    MonitoringSpec,
     Protected,
     find_spec,
     load_people,
@@ -179,3 +181,12 @@ def test_every_field_of_the_spec_that_people_sign_on_must_say_something() -> Non
         with pytest.raises(FaultyFileError, match=f"`{field}`: a sentence is expected here"):
             spec_from_bytes("\n".join(lines).encode())
     assert ModelSpec.model_fields.keys() >= {"purpose", "limitations", "assumptions"}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [({"timezone": "Mars/Olympus"}, "is no time zone"), ({"schedule": "daily"}, "a schedule has five parts")],
+)
+def test_when_a_model_is_looked_at_must_be_a_time(written: dict[str, str], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        MonitoringSpec(**written)

@@ -104,6 +104,16 @@ class TestTogether:
         assert policy.approvals.roles == {"model_risk": 1, "compliance": 1, "auditor": 1}
         assert policy.approvals.checklist == [*tier_text()["approvals"]["checklist"], "One more."]
 
+    def test_monitoring_is_the_tiers_with_what_the_model_tightens_or_paces_otherwise(self) -> None:
+        own = own_text(monitoring={"drifted_share": 0.05, "retrains_per_month": 12, "reference": "trailing"})
+        policy = combined(own, yaml.safe_load(HIGH.read_text()))
+
+        assert (policy.monitoring.drifted_share, policy.monitoring.severe_share) == (0.05, 0.3)
+        assert (policy.monitoring.retrains_per_month, policy.monitoring.reference) == (12, "trailing")
+
+    def test_a_tier_from_before_there_was_monitoring_is_read_with_the_defaults(self) -> None:
+        assert combined(own_text(), tier_text()).monitoring.windows == 3
+
     def test_the_digest_is_over_every_byte_of_both_files(self) -> None:
         own, tier = (yaml.safe_dump(text).encode() for text in (own_text(), tier_text()))
         digests = {
@@ -137,6 +147,9 @@ class TestLoosening:
             ({"minimum_n": 100}, "`minimum_n: 100` is looser"),
             ({"uncommitted_changes": "warn"}, "`uncommitted_changes: warn` is looser"),
             ({"unknown_authors": "warn"}, "`unknown_authors: warn` is looser"),
+            ({"monitoring": {"windows": 5}}, "`monitoring.windows: 5` is looser than tier high allows (3)"),
+            ({"monitoring": {"parity_difference": 0.2}}, "`monitoring.parity_difference: 0.2` is looser"),
+            ({"monitoring": {"severe_share": 0.05}}, "`monitoring.severe_share: 0.05` is below `drifted_share: 0.1`"),
             (
                 {"alternatives": {"search": True, "never_with_protected_attributes": False, "legal_reason": "Yes."}},
                 "`alternatives.never_with_protected_attributes: False` is looser",

@@ -1,0 +1,330 @@
+"""What to do about a window, and why: a pure function of what was measured, what was decided before, and the policy.
+
+Asked in this order, and the first that holds decides (DESIGN §5):
+
+1. nothing was asked of the model → *silent*; people are told after some windows;
+2. the data break the contract → *data fault*: never retrained, never rolled back;
+3. too few rows → *too few*;
+4. the loss rose, or groups are treated apart, in so many windows in a row → *roll back*;
+5. so many features have drifted → *roll back* (severe);
+6. features have drifted, and the answers have not moved → *nothing*, and it is said to be harmless;
+7. features have drifted → *retrain*, unless one waits for signatures, was trained lately, or too often;
+8. otherwise → *nothing*.
+
+A roll back needs a version to go back to that is no worse on this very window; without one people are called.
+
+Neighbours: :mod:`governance.policyfile` has the limits; measures know none. Not guaranteed: that the cause is the one
+that is named. A decision says which measurement crossed which limit, and no more.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from governance.policyfile import Monitoring
+from governance.records import Measurement
+
+Json = dict[str, Any]
+Action = Literal["silent", "data_fault", "too_few", "roll_back", "call", "retrain", "nothing"]
+
+LOSS = "loss"
+UNFAIR = "unfair"
+PARITY = "fairness.demographic_parity_difference"
+LOSS_RISE = "performance.loss_rise"
+SHARE = "drift.share_drifted"
+ANSWERS = "drift.prediction_psi"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a window.
+
+    Attributes:
+        since: Its first moment.
+        until: The first moment after it.
+        rows: Predictions in it.
+        measured: What was measured of it.
+        faults: What of the contract it breaks, in sentences.
+        validated: What the champion's evidence says of the same measures, by name and slice.
+    """
+
+    since: datetime
+    until: datetime
+    rows: int
+    measured: Sequence[Measurement] = ()
+    faults: Sequence[str] = ()
+    validated: Sequence[Measurement] = ()
+
+    def measurement(self, name: str) -> Measurement | None:
+        """Return a measurement of the whole, or ``None``."""
+        return next((one for one in self.measured if one.name == name and not one.slice), None)
+
+
+@dataclass(frozen=True)
+class Before:
+    """An earlier window of the same champion, as it was recorded.
+
+    Attributes:
+        until: Where it ended.
+        action: What was decided.
+        breaches: What was found wanting (``loss``, ``unfair race``), and whether: what could not be judged is absent.
+    """
+
+    until: datetime
+    action: Action
+    breaches: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A version that could be rolled back to.
+
+    Attributes:
+        version: Semantic version.
+        evidence: Digest of what was signed.
+        no_worse: Whether it is no worse than the champion on this window.
+        why: How that was found, in a sentence.
+    """
+
+    version: str
+    evidence: str
+    no_worse: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the way of an action, at the cut-off of the window.
+
+    Attributes:
+        before: Earlier windows of the same champion, in any order.
+        targets: Versions with a valid permit, the newest first.
+        waiting: The candidate that waits for signatures, or is on its way.
+        released: When the champion began to serve.
+        retrained: When a monitor last asked for each of its retrainings.
+        rolled_back: When this model was last rolled back.
+    """
+
+    before: Sequence[Before] = ()
+    targets: Sequence[Target] = ()
+    waiting: str | None = None
+    released: datetime | None = None
+    retrained: Sequence[datetime] = ()
+    rolled_back: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done, by which rule, and why.
+
+    Attributes:
+        action: What.
+        rule: The rule that took it, as the policy or this module names it.
+        because: Why, in sentences; the first is the headline.
+        breaches: As :class:`Before`, for the windows to come.
+        flagged: Columns that drifted, whether or not anything is done about them.
+        target: The version to go back to.
+        tell: Whether people are told though nothing is done.
+    """
+
+    action: Action
+    rule: str
+    because: tuple[str, ...]
+    breaches: Mapping[str, bool] = field(default_factory=dict)
+    flagged: tuple[str, ...] = ()
+    target: Target | None = None
+    tell: bool = False
+
+    def to_dict(self) -> Json:
+        """Return the JSON form."""
+        target = dict(self.target.__dict__) if self.target else None
+        return {**self.__dict__, "because": list(self.because), "breaches": dict(self.breaches),
+                "flagged": list(self.flagged), "target": target}  # fmt: skip
+
+
+def decide(limits: Monitoring, seen: Seen, standing: Standing) -> Decision:
+    """Decide about a window.
+
+    Args:
+        limits: The policy's.
+        seen: The window.
+        standing: What happened before, and what could be done.
+    """
+    case = _Case(limits, seen, standing, dict(found_wanting(limits, seen)), drifted_columns(limits, seen.measured))
+    rules = (case.silent, case.data_fault, case.too_few, case.persistent, case.severe, case.slight, case.harmless)
+    return next((found for rule in rules if (found := rule())), None) or case.shift()
+
+
+def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
+    """Yield what this window says of loss and fairness; what it cannot say is left out.
+
+    A rise of the loss counts where its lower end is above the limit. Groups are treated apart where the difference is
+    at least the limit, and its lower end above the difference that people signed: the limit alone would be crossed by
+    chance in small groups.
+    """
+    rise = seen.measurement(LOSS_RISE)
+    if rise is not None and rise.low is not None:
+        yield LOSS, rise.low > limits.loss
+    signed = {one.slice.get("attribute"): one.value or 0.0 for one in seen.validated if one.name == PARITY}
+    for one in seen.measured:
+        attribute = one.slice.get("attribute")
+        if one.name == PARITY and one.value is not None and one.low is not None and attribute in signed:
+            apart = one.value >= limits.parity_difference and one.low > signed[attribute]
+            yield f"{UNFAIR} {attribute}", apart
+
+
+def drifted_columns(limits: Monitoring, measured: Sequence[Measurement]) -> tuple[str, ...]:
+    """Return the columns that differ by more than chance, the farthest first: told to people, not acted on alone."""
+    chance = {one.slice["column"]: one.value for one in measured if one.name == "drift.p_value"}
+    psi = {one.slice["column"]: one.value or 0.0 for one in measured if one.name == "drift.psi"}
+    found = [column for column, p in chance.items() if p is not None and p <= limits.false_alarms]
+    return tuple(sorted(found, key=lambda column: -psi.get(column, 0.0)))
+
+
+# --- the rules, one after the other --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One window before the rules; each rule decides, or leaves it to the next."""
+
+    limits: Monitoring
+    seen: Seen
+    standing: Standing
+    breaches: Mapping[str, bool]
+    flagged: tuple[str, ...]
+
+    def decided(
+        self, action: Action, rule: str, *because: str, target: Target | None = None, tell: bool = False
+    ) -> Decision:
+        return Decision(action, rule, because, self.breaches, self.flagged, target, tell)
+
+    def silent(self) -> Decision | None:
+        if self.seen.rows:
+            return None
+        quiet = 1
+        for one in sorted(self.standing.before, key=lambda one: one.until, reverse=True):
+            if one.action != "silent":
+                break
+            quiet += 1
+        row = f", for the {_ordinal(quiet)} window in a row" if quiet > 1 else ""
+        because = f"Nothing was asked of the model{row}."
+        return self.decided("silent", "silent_windows", because, tell=quiet == self.limits.silent_windows)
+
+    def data_fault(self) -> Decision | None:
+        if not self.seen.faults:
+            return None
+        first, *others = self.seen.faults
+        said = f"The data break the contract: {first}."
+        return self.decided("data_fault", "contract", said, *(f"{one}." for one in others[:5]), tell=True)
+
+    def too_few(self) -> Decision | None:
+        if self.seen.rows >= self.limits.minimum_rows:
+            return None
+        few = f"{self.seen.rows} predictions are too few to decide anything: {self.limits.minimum_rows} are needed."
+        return self.decided("too_few", "minimum_rows", few)
+
+    def persistent(self) -> Decision | None:
+        """A loss, or an unfairness, in this window and in enough before it."""
+        for name in (name for name, found in self.breaches.items() if found):
+            judged = [one for one in self.standing.before if name in one.breaches and one.until <= self.seen.since]
+            latest = sorted(judged, key=lambda one: one.until, reverse=True)[: self.limits.windows - 1]
+            if len(latest) == self.limits.windows - 1 and all(one.breaches[name] for one in latest):
+                times = f", in {self.limits.windows} windows in a row." if self.limits.windows > 1 else "."
+                return self.back("loss" if name == LOSS else "parity_difference", self.wanting(name) + times)
+        return None
+
+    def severe(self) -> Decision | None:
+        share = self.seen.measurement(SHARE)
+        if share is None or share.value is None:
+            why = share.reason if share else "drift was not measured"
+            return self.decided("call", "missing", f"The drift of the window is not known: {why}.", tell=True)
+        return (
+            self.back("severe_share", f"{self.drifted}: severe.") if share.value >= self.limits.severe_share else None
+        )
+
+    def slight(self) -> Decision | None:
+        if self.share >= self.limits.drifted_share:
+            return None
+        limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
+        said = f"{self.drifted}, {limit}." if self.flagged else "No feature has drifted."
+        return self.decided("nothing", "drifted_share", said, *self.watched())
+
+    def harmless(self) -> Decision | None:
+        moved = self.seen.measurement(ANSWERS)
+        if moved is None or moved.value is None or any(self.breaches.values()):
+            return None
+        if (moved.low or 0.0) > self.limits.prediction_drift:
+            return None
+        said = f"{self.drifted}, but the answers have not moved (PSI {moved.value:.3f}): harmless."
+        return self.decided("nothing", "prediction_drift", said, tell=True)
+
+    def shift(self) -> Decision:
+        """Train again, unless one waits, it was done lately, or too often."""
+        limits, standing, until = self.limits, self.standing, self.seen.until
+        month = [at for at in standing.retrained if at > until - timedelta(days=30)]
+        changes = [at for at in (*standing.retrained, standing.rolled_back) if at is not None]
+        rest = max(changes) + timedelta(days=limits.cooldown_days) if changes else until
+        said = f"{self.drifted}."
+        if standing.waiting:
+            hold = f"Nothing is trained while {standing.waiting} waits for signatures."
+            return self.decided("nothing", "waiting", said, hold)
+        if until < rest:
+            hold = f"Nothing is trained before {rest:%d %b %Y}: {limits.cooldown_days} days after the last change."
+            return self.decided("nothing", "cooldown_days", said, hold)
+        if len(month) >= limits.retrains_per_month:
+            hold = f"{len(month)} retrainings in 30 days are as many as the policy allows: a person must look."
+            return self.decided("call", "retrains_per_month", said, hold, tell=True)
+        return self.decided("retrain", "drifted_share", said)
+
+    def back(self, rule: str, said: str) -> Decision:
+        """Roll back to the newest version that is no worse on this window; call people where there is none."""
+        for target in self.standing.targets:
+            if target.no_worse:
+                return self.decided("roll_back", rule, said, f"Back to {target.version}: {target.why}", target=target)
+        worse = [f"{one.version} is no way back: {one.why}" for one in self.standing.targets]
+        return self.decided("call", rule, said, *(worse or ["No earlier version has a valid permit."]), tell=True)
+
+    def watched(self) -> list[str]:
+        """Say what was found wanting in this window, but not yet in enough of them."""
+        yet = f": not yet in {self.limits.windows} windows in a row."
+        return [self.wanting(name) + yet for name, found in self.breaches.items() if found]
+
+    def wanting(self, name: str) -> str:
+        """Say what was found wanting, without a full stop."""
+        if name == LOSS:
+            rise = next(one for one in self.seen.measured if one.name == LOSS_RISE)
+            least = f"at least {rise.low:.3f}, on {rise.n} labels"
+            return f"The loss is {rise.value:.3f} above what was validated ({least})"
+        attribute = name.removeprefix(f"{UNFAIR} ")
+        now, signed = _parity(self.seen.measured, attribute), _parity(self.seen.validated, attribute)
+        beside = (
+            f"at least {now.low:.3f}; {signed.value:.3f} was signed, {self.limits.parity_difference:g} is the limit"
+        )
+        return f"The parity difference by {attribute} is {now.value:.3f} ({beside})"
+
+    @property
+    def share(self) -> float:
+        share = self.seen.measurement(SHARE)
+        return share.value or 0.0 if share else 0.0
+
+    @property
+    def drifted(self) -> str:
+        share = self.seen.measurement(SHARE)
+        return f"{self.share:.0%} of {share.n if share else 0} features have drifted{_named(self.flagged)}"
+
+
+def _parity(measured: Sequence[Measurement], attribute: str) -> Measurement:
+    return next(one for one in measured if one.name == PARITY and one.slice.get("attribute") == attribute)
+
+
+def _named(columns: Sequence[str]) -> str:
+    if not columns:
+        return ""
+    more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
+    return f" ({', '.join(columns[:5])}{more})"
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")

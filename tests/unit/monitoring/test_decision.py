@@ -1,0 +1,224 @@
+"""The order in which a window is asked, and what each answer needs."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.monitoring.decision import Before, Seen, Standing, Target, decide
+from governance.policyfile import Monitoring
+from governance.records import Measurement
+
+DAY = timedelta(days=1)
+MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
+LIMITS = Monitoring()
+BACK = Target("1.2.0", "e" * 64, True, "its error on this window is 0.080, that of 1.3.0 is 0.140.")
+WORSE = Target("1.1.0", "f" * 64, False, "its error on this window is 0.210, that of 1.3.0 is 0.140.")
+
+
+def share(value, n=25):
+    return Measurement("drift.share_drifted", value, n)
+
+
+def answers(value, low=None):
+    return Measurement("drift.prediction_psi", value, 1000, {}, value * 0.7 if low is None else low, value * 1.3)
+
+
+def rise(value, low):
+    return Measurement("performance.loss_rise", value, 800, {}, low, 2 * value - low)
+
+
+def parity(value, low, attribute="race"):
+    name = "fairness.demographic_parity_difference"
+    return Measurement(name, value, 1000, {"attribute": attribute}, low, min(1.0, 2 * value - low))
+
+
+def column(name, psi, p):
+    sliced = {"column": name}
+    return [Measurement("drift.psi", psi, 1000, sliced), Measurement("drift.p_value", p, 1000, sliced)]
+
+
+SIGNED = parity(0.09, 0.05)
+
+
+def window(*measured, rows=1000, faults=()):
+    return Seen(MONDAY, MONDAY + DAY, rows, [share(0.0), answers(0.01), *measured], faults, [SIGNED])
+
+
+def earlier(*breaches, action="nothing"):
+    """Windows before this one, the latest first."""
+    return tuple(Before(MONDAY - days * DAY, action, found) for days, found in enumerate(breaches))
+
+
+def drifted(share_, psi=0.3, *more):
+    measured = [share(share_), answers(psi), *column("income", 0.6, 1e-9), *more]
+    return Seen(MONDAY, MONDAY + DAY, 1000, measured, (), [SIGNED])
+
+
+def decided(seen, limits=LIMITS, **standing):
+    found = decide(limits, seen, Standing(**standing))
+    return found.action, found.rule
+
+
+def test_a_quiet_window_is_nothing():
+    found = decide(LIMITS, window(), Standing())
+    assert (found.action, found.because) == ("nothing", ("No feature has drifted.",))
+
+
+class TestWithoutTraffic:
+    def test_it_says_so_and_decides_nothing(self):
+        found = decide(LIMITS, window(rows=0), Standing(targets=(BACK,)))
+        assert (found.action, found.tell) == ("silent", False)
+
+    def test_after_some_windows_in_a_row_people_are_told_once(self):
+        told = []
+        for quiet in range(5):
+            before = earlier(*[{}] * quiet, action="silent")
+            told.append(decide(LIMITS, window(rows=0), Standing(before=before)).tell)
+        assert told == [False, False, True, False, False]
+
+
+class TestDataFault:
+    BROKEN = window(share(0.9), rise(0.3, 0.2), faults=("netw is missing in 64 % of rows, 5 % at most",))
+
+    def test_broken_data_are_neither_retrained_on_nor_rolled_back_for(self):
+        found = decide(LIMITS, self.BROKEN, Standing(targets=(BACK,), before=earlier(*[{"loss": True}] * 2)))
+        assert (found.action, found.tell) == ("data_fault", True)
+        assert "netw is missing in 64 % of rows" in found.because[0]
+
+    def test_they_are_found_in_a_small_window_too(self):
+        assert decided(window(rows=3, faults=("it is broken",)))[0] == "data_fault"
+
+
+def test_too_few_rows_decide_nothing_whatever_they_show():
+    assert decided(window(share(0.9), rows=LIMITS.minimum_rows - 1)) == ("too_few", "minimum_rows")
+
+
+class TestLoss:
+    LOSING = window(rise(0.06, 0.02))
+
+    def test_once_is_watched(self):
+        found = decide(LIMITS, self.LOSING, Standing(targets=(BACK,)))
+        assert found.action == "nothing"
+        assert found.breaches == {"loss": True}
+        assert "not yet in 3 windows in a row" in found.because[1]
+
+    def test_in_three_windows_in_a_row_it_is_rolled_back(self):
+        found = decide(LIMITS, self.LOSING, Standing(targets=(BACK,), before=earlier(*[{"loss": True}] * 2)))
+        assert (found.action, found.rule, found.target) == ("roll_back", "loss", BACK)
+        assert (
+            "0.060 above what was validated (at least 0.020, on 800 labels), in 3 windows in a row" in found.because[0]
+        )
+
+    def test_a_window_without_it_between_begins_again(self):
+        assert decided(self.LOSING, targets=(BACK,), before=earlier({"loss": True}, {"loss": False}, {"loss": True}))[
+            0
+        ] == ("nothing")
+
+    def test_windows_that_could_not_say_are_passed_over(self):
+        before = earlier({"loss": True}, {}, {}, {"loss": True})
+        assert decided(self.LOSING, targets=(BACK,), before=before)[0] == "roll_back"
+
+    def test_overlapping_windows_count_once(self):
+        overlapping = [Before(MONDAY + timedelta(hours=h), "nothing", {"loss": True}) for h in (6, 12, 18)]
+        assert decided(self.LOSING, targets=(BACK,), before=overlapping)[0] == "nothing"
+
+    def test_a_rise_that_may_be_chance_is_none(self):
+        before = earlier(*[{"loss": True}] * 2)
+        assert decided(window(rise(0.06, -0.01)), targets=(BACK,), before=before)[0] == "nothing"
+
+
+class TestUnfairness:
+    APART = window(parity(0.31, 0.2))
+
+    def test_in_three_windows_in_a_row_it_is_rolled_back(self):
+        before = earlier(*[{"unfair race": True}] * 2)
+        found = decide(LIMITS, self.APART, Standing(targets=(BACK,), before=before))
+        assert (found.action, found.rule) == ("roll_back", "parity_difference")
+        assert "0.310 (at least 0.200; 0.090 was signed, 0.15 is the limit)" in found.because[0]
+
+    def test_another_attribute_is_another_breach(self):
+        before = earlier(*[{"unfair sex": True}] * 2)
+        assert decided(self.APART, targets=(BACK,), before=before)[0] == "nothing"
+
+    @pytest.mark.parametrize("seen", [parity(0.14, 0.12), parity(0.31, 0.05)], ids=["small", "perhaps chance"])
+    def test_below_the_limit_or_not_above_what_was_signed_is_none(self, seen):
+        assert decide(LIMITS, window(seen), Standing()).breaches == {"unfair race": False}
+
+
+class TestRollBack:
+    def test_the_newest_version_that_is_no_worse_is_taken(self):
+        found = decide(LIMITS, drifted(0.4), Standing(targets=(WORSE, BACK)))
+        assert (found.action, found.rule, found.target) == ("roll_back", "severe_share", BACK)
+
+    def test_nothing_worse_is_gone_back_to_and_people_are_called(self):
+        found = decide(LIMITS, drifted(0.4), Standing(targets=(WORSE,)))
+        assert (found.action, found.tell) == ("call", True)
+        assert "1.1.0 is no way back" in found.because[1]
+
+    def test_without_any_version_people_are_called(self):
+        found = decide(LIMITS, drifted(0.4), Standing())
+        assert (found.action, found.because[-1]) == ("call", "No earlier version has a valid permit.")
+
+
+class TestShift:
+    def test_features_that_moved_and_answers_with_them_are_trained_on(self):
+        found = decide(LIMITS, drifted(0.2), Standing())
+        assert (found.action, found.because) == ("retrain", ("20% of 25 features have drifted (income).",))
+
+    def test_where_the_answers_did_not_move_it_is_harmless(self):
+        found = decide(LIMITS, drifted(0.2, 0.02), Standing())
+        assert (found.action, found.rule, found.tell) == ("nothing", "prediction_drift", True)
+
+    def test_a_loss_with_it_is_not_harmless(self):
+        assert decided(drifted(0.2, 0.02, rise(0.05, 0.01)))[0] == "retrain"
+
+    def test_one_feature_of_many_is_flagged_and_left(self):
+        found = decide(LIMITS, drifted(0.04), Standing())
+        assert (found.action, found.flagged) == ("nothing", ("income",))
+
+    def test_nothing_is_trained_while_a_candidate_waits(self):
+        assert decided(drifted(0.2), waiting="1.4.0") == ("nothing", "waiting")
+
+    @pytest.mark.parametrize("change", ["retrained", "rolled_back"])
+    def test_nothing_is_trained_so_soon_after_a_change(self, change):
+        days_ago = MONDAY - 3 * DAY
+        standing = {"retrained": (days_ago,)} if change == "retrained" else {"rolled_back": days_ago}
+        assert decided(drifted(0.2), **standing) == ("nothing", "cooldown_days")
+
+    def test_a_loop_ends_with_a_person(self):
+        lately = tuple(MONDAY - days * DAY for days in (10, 20))
+        assert decided(drifted(0.2), retrained=lately) == ("call", "retrains_per_month")
+
+    def test_old_retrainings_do_not_count(self):
+        assert decided(drifted(0.2), retrained=tuple(MONDAY - days * DAY for days in (40, 50)))[0] == "retrain"
+
+
+def test_drift_that_is_not_known_is_never_nothing():
+    gone = Measurement("drift.share_drifted", None, 25, reason="not every column is there on both sides")
+    seen = Seen(MONDAY, MONDAY + DAY, 1000, [gone])
+    assert decided(seen) == ("call", "missing")
+    assert decided(Seen(MONDAY, MONDAY + DAY, 1000, [])) == ("call", "missing")
+
+
+shares = st.floats(0, 1)
+
+
+@given(shares, st.floats(0, 1), st.floats(-1, 1), st.integers(0, 5000), st.booleans())
+def test_whatever_is_seen_there_is_one_decision_with_a_reason(drifted_share, psi, low, rows, broken):
+    measured = [share(drifted_share), answers(psi), rise(low + 0.1, low)]
+    seen = Seen(MONDAY, MONDAY + DAY, rows, measured, ("it is broken",) if broken else ())
+    found = decide(LIMITS, seen, Standing(targets=(BACK,), before=earlier(*[{"loss": True}] * 2)))
+    assert found.because[0]
+    assert found.rule
+    assert (found.target is not None) == (found.action == "roll_back")
+    assert found.to_dict()["action"] == found.action
+
+
+@given(shares, shares)
+def test_more_drift_is_never_answered_with_less(one, other):
+    weight = ["nothing", "retrain", "call", "roll_back"]
+    less, more = sorted((one, other))
+    acted = [decided(drifted(found), targets=(BACK,))[0] for found in (less, more)]
+    assert weight.index(acted[0]) <= weight.index(acted[1])
