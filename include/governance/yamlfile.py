@@ -110,6 +110,7 @@ def read(path: Path, shape: type[Shape], body: bytes | None = None) -> Document[
     """
     if body is None:
         body = _bytes(path)
+    _require_utf8(path, body)
     try:
         data, lines = _parse(body)
     except Exception as error:  # PyYAML's constructors let TypeError, ValueError, AttributeError and others escape
@@ -157,6 +158,15 @@ class _UniqueKeysLoader(yaml.CSafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _require_utf8(path: Path, body: bytes) -> None:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        found = f"Byte {body[error.start]:#04x} is not UTF-8."
+        raise FaultyFileError([Fault(path, line, found, "Save the file again in the encoding UTF-8.")]) from error
 
 
 def _yaml_fault(path: Path, error: Exception) -> Fault:

@@ -145,3 +145,8 @@ def test_whatever_is_written_the_answer_is_a_document_or_a_list_of_faults(text: 
     faults = faults_or_none(body)
 
     assert faults is None or (faults and all(fault.line >= 1 and fault.found for fault in faults))
+
+
+def test_another_encoding_is_named_with_its_line():
+    with pytest.raises(FaultyFileError, match=r"shape\.yaml:2: Byte 0xea is not UTF-8\. Save the file again"):
+        read("name: a\ntitle: Prêt\n".encode("latin-1"))

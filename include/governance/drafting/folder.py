@@ -226,7 +226,9 @@ def _require_reason(asked: Request) -> None:
     if asked.protected:
         raise InputError("Expected --protected or --no-persons, found both. Which is it?")
     if len(asked.no_persons.strip()) < SHORTEST_REASON:
-        raise InputError(f"Expected --no-persons to say why in a few words, found {asked.no_persons!r}.")
+        raise InputError(
+            f"Expected --no-persons to say why, in at least {SHORTEST_REASON} characters, found {asked.no_persons!r}."
+        )
     if asked.tier == "high":
         raise InputError("The high tier is for decisions about persons and takes no --no-persons. Use another --tier.")
 

@@ -258,7 +258,7 @@ class TestNothingIsHalfWritten:
             ({"protected": ("sx",)}, "Did you mean `sex`"),
             ({"owner": "nobody"}, "no such person"),
             ({"developers": ("nobody",)}, "no such person"),
-            ({"no_persons": "because", "protected": ()}, "say why in a few words"),
+            ({"no_persons": "because", "protected": ()}, "say why, in at least 10 characters"),
             ({"no_persons": PLACE}, "found both"),
             ({"no_persons": PLACE, "tier": "high", "protected": ()}, "The high tier"),
             ({"task": "regression", "target": "job"}, "Expected numbers for a regression"),

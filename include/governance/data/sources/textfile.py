@@ -52,8 +52,9 @@ def parse(file: File) -> "pd.DataFrame":
                     stream, encoding="utf-8-sig", keep_default_na=False, na_values=MISSING, float_precision="round_trip"
                 )
         except (csv.Error, pd.errors.ParserError) as error:
+            said = str(error).strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
             raise InputError(
-                f"{file.where} is not a table: {error}. Every line needs as many fields as the header."
+                f"{file.where} is not a table: {said}. Every line needs as many fields as the header."
             ) from error
     if not isinstance(frame.index, pd.RangeIndex):
         raise PlainFaultError(f"{file.where}: lines have more fields than the header. Name every column.")
