@@ -151,6 +151,8 @@ drift.ks                                lower   share        columns     Kolmogo
 drift.wasserstein                       lower   amount       columns     Wasserstein distance
 drift.chi_square                        lower   deviations   columns     Chi-square
 drift.missing_change                    lower   change       columns     Change of missing values
+drift.new_categories                    lower   share        columns     Share of new categories
+drift.out_of_range                      lower   share        columns     Share out of range
 drift.share_drifted                     lower   share        everything  Share of drifted features
 drift.largest_psi                       lower   nats         everything  Largest PSI of a feature
 drift.largest_ks                        lower   share        everything  Largest KS of a feature

@@ -2,36 +2,34 @@
 
 Two passes over each column make everything: both sides sorted once give Kolmogorov–Smirnov, Wasserstein and the counts
 of the bins; the counts give PSI, Jensen–Shannon and, for what is counted by value, chi-square. Columns are independent
-of each other and go to two threads, for numpy sorts without holding the interpreter.
+of each other and go to two threads, for numpy sorts without holding the interpreter. Whatever the number of rows,
+everything is computed of all of them: nothing is sampled and nothing is approximated.
 
-Numbers are cut into ten bins at quantiles of the reference; a number that is two of these at once, or one of at most
-ten different ones, is a bin of its own, for a cut on one side of it would hide who moved to the other. Text and yes/no
-are counted by value. What is missing is a bin, or a value, of its own in PSI, Jensen–Shannon and chi-square, and left
-out of the others; ``missing_change`` says how many more there are. Neighbours:
-:mod:`governance.measures.explainability` has the importances whose drift is measured here. Not guaranteed: that a drift
-matters; whether it moves predictions is ``drift.prediction_psi``.
+What is missing is a bin, or a value, of its own in PSI, Jensen–Shannon and chi-square, and left out of the others;
+``missing_change`` says how many more there are. Neighbours: :mod:`governance.measures.drift_counts` counts,
+:mod:`governance.measures.drift_distances` computes, :mod:`governance.measures.drift_sides` measures files column by
+column; :mod:`governance.measures.explainability` has the importances whose drift is measured here. Not guaranteed: that
+a drift matters; whether it moves predictions is ``drift.prediction_psi``.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from governance.errors import InputError
+from governance.measures import drift_counts, drift_distances
 from governance.measures.confusion import Array, Share
-from governance.measures.intervals import Interval, proportion
+from governance.measures.drift_counts import Column
+from governance.measures.intervals import proportion, wilson
 from governance.records import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BINS = 10
-FLOOR = 1e-4
-"""Smallest share that PSI counts with: an empty bin would make it infinite."""
 
 MATERIAL = 0.2
 """PSI from which a column that drifted significantly also counts as drifted materially."""
@@ -42,37 +40,23 @@ LEVEL = 0.05
 MINIMUM_N = 30
 """Fewer rows on either side say nothing of the whole, unless the policy says otherwise."""
 
-STRIDE = 64
-"""Rows between two that are looked at first when the largest difference is searched."""
-
 THREADS = 2
-MOST_VALUES = 1000
-"""Values of a column of text that are told apart at most, the commonest of both sides first; the rest are one."""
 
 OF_THE_WHOLE = ("share_drifted", "largest_psi", "largest_ks")
 NO_CHAMPION = "not applicable: no champion: there is nothing to compare with yet"
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of both sides, counted.
+class Drift:
+    """What is known of two tables.
 
     Attributes:
-        name: Its name.
-        counts: Rows by side and bin or value, the last for what is missing, shape (2, bins + 1).
-        reference: The reference's numbers, sorted, what is missing left out; ``None`` for what is counted by value.
-        current: The current ones, likewise.
+        measurements: Of each column, then of the whole.
+        drifted: The columns that ``share_drifted`` counts, in the order of the reference.
     """
 
-    name: str
-    counts: Array
-    reference: Array | None
-    current: Array | None
-
-    @property
-    def n(self) -> int:
-        """Rows of the current side, missing ones included."""
-        return int(self.counts[1].sum())
+    measurements: list[Measurement]
+    drifted: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,12 +64,14 @@ class Found:
     """What is known of one column once it has been counted and its rows are let go.
 
     Attributes:
+        name: The column's name.
         measured: Its measurements.
         simultaneous: Its ``psi`` and ``ks``, with intervals that hold for all columns at once. Numbers that are never
             recorded on either side have no ``ks``, and no part in the largest one.
         p_value: Chance of so large a difference without drift.
     """
 
+    name: str
     measured: list[Measurement]
     simultaneous: list[Measurement]
     p_value: float
@@ -102,37 +88,55 @@ def measure_drift(
         minimum_n: With fewer rows on either side nothing is said of the whole.
 
     Returns:
-        For each column ``psi``, ``jensen_shannon`` and ``missing_change``; of numbers ``ks`` and ``wasserstein``, of
-        others ``chi_square``; of a column that is gone, ``psi`` without a value. Then ``share_drifted``,
-        ``largest_psi`` and ``largest_ks`` over all columns.
+        For each column ``psi``, ``jensen_shannon`` and ``missing_change``; of numbers ``ks``, ``wasserstein`` and
+        ``out_of_range``, of others ``chi_square`` and ``new_categories``; of a column that is gone, ``psi`` without a
+        value. Then ``share_drifted``, ``largest_psi`` and ``largest_ks`` over all columns.
 
     Raises:
         InputError: One side has no rows, or they have no column in common, or a column is text on one side only.
     """
-    shared = [name for name in reference.columns if name in current.columns]
-    gone = [str(name) for name in reference.columns if name not in current.columns]
-    if reference.empty or current.empty or not shared:
+    from governance.measures.drift_frames import counted
+
+    def count(name: str) -> Column:
+        return counted(str(name), reference[name], current[name])
+
+    names = (list(reference.columns), list(current.columns))
+    return measure_columns(count, names, (len(reference), len(current)), minimum_n=minimum_n).measurements
+
+
+def measure_columns(
+    count: Callable[[str], Column],
+    names: tuple[Sequence[str], Sequence[str]],
+    rows: tuple[int, int],
+    *,
+    minimum_n: int = MINIMUM_N,
+) -> Drift:
+    """Measure the drift of every column of the reference, wherever its rows are.
+
+    Args:
+        count: Counts the column of this name; called from two threads, and what it returns is let go at once.
+        names: Columns of the reference and of the current side.
+        rows: How many both have.
+        minimum_n: With fewer rows on either side nothing is said of the whole.
+
+    Raises:
+        InputError: One side has no rows, or they have no column in common.
+    """
+    both = set(names[1])
+    shared = [name for name in names[0] if name in both]
+    gone = [str(name) for name in names[0] if name not in both]
+    if not all(rows) or not shared:
         raise InputError(
-            f"Expected rows on both sides and at least one column that both have, found {len(reference)} and "
-            f"{len(current)} rows with {len(shared)} columns in common."
+            f"Expected rows on both sides and at least one column that both have, found {rows[0]} and {rows[1]} rows "
+            f"with {len(shared)} columns in common."
         )
 
-    def one(name: Any) -> Found:
-        return _found(_counted(str(name), reference[name], current[name]), LEVEL / len(shared))
+    def one(name: str) -> Found:
+        return _found(count(name), LEVEL / len(shared))
 
     with ThreadPoolExecutor(THREADS) as threads:
         found = list(threads.map(one, shared))
-    absent = {one: [_gone(f"drift.{one}", name) for name in gone] for one in ("psi", "ks")}
-    measured = [*(measurement for column in found for measurement in column.measured), *absent["psi"]]
-    if few := _too_few(len(reference), len(current), minimum_n):
-        return [*measured, *(Measurement(f"drift.{name}", None, len(current), reason=few) for name in OF_THE_WHOLE)]
-    every = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
-    return [
-        *measured,
-        share_drifted(measured, [column.p_value for column in found]),
-        largest_psi(every, len(current)),
-        largest_ks(every, len(current)),
-    ]
+    return _summed(found, gone, rows, minimum_n)
 
 
 def measure_prediction_drift(
@@ -164,7 +168,10 @@ def measure_prediction_drift(
         reason = "a score is missing or infinite"
     if reason:
         return [Measurement(f"drift.{one.__name__}", None, len(sides[1]), reason=reason) for one in measures]
-    return [measure(_answered(*sides) if shapes[0] else _numbers("", *sides)) for measure in measures]
+    return [
+        measure(drift_counts.of_answers(*sides) if shapes[0] else drift_counts.of_numbers("", *sides))
+        for measure in measures
+    ]
 
 
 def no_champion() -> list[Measurement]:
@@ -185,12 +192,9 @@ def psi(column: Column, level: float = LEVEL) -> Measurement:
     Limits: large by chance on few rows: on 50 it exceeds 0.1 nine times in ten. The interval allows for that, the value
     does not: read the lower end. Too narrow where a bin holds a handful of rows.
     """
-    value = float(_psi(column.counts))
-    reference, current = np.maximum(_shares(column.counts), FLOOR)
-    steepness = np.array(
-        [np.log(reference / current) + 1 - current / reference, np.log(current / reference) + 1 - reference / current]
-    )
-    ends = _debiased(column.counts, value, steepness, 1.0, level)
+    value = float(drift_distances.stability_index(column.counts))
+    steepness = drift_distances.stability_steepness(column.counts)
+    ends = drift_distances.debiased(column.counts, value, steepness, 1.0, level)
     return Measurement("drift.psi", value, column.n, _slice(column), *ends, "delta")
 
 
@@ -203,11 +207,9 @@ def jensen_shannon(column: Column) -> Measurement:
     Ideal: 0; 1 for sides that have nothing in common.
     Limits: never 0 on two samples; the interval allows for that, the value does not.
     """
-    value = float(_jensen_shannon(column.counts))
-    shares = _shares(column.counts)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steepness = np.where(shares > 0, np.log2(shares / shares.mean(0)) / 2, 0.0)
-    low, high = _debiased(column.counts, value**2, steepness, 1 / (8 * math.log(2)), LEVEL)
+    value = float(drift_distances.distance_from_mean(column.counts))
+    steepness = drift_distances.distance_steepness(column.counts)
+    low, high = drift_distances.debiased(column.counts, value**2, steepness, 1 / (8 * math.log(2)), LEVEL)
     ends = min(math.sqrt(low), value), max(min(math.sqrt(high), 1.0), value)
     return Measurement("drift.jensen_shannon", value, column.n, _slice(column), *ends, "delta")
 
@@ -225,8 +227,9 @@ def ks(column: Column, level: float = LEVEL) -> Measurement:
     if sides is None:
         return Measurement("drift.ks", None, 0, _slice(column), reason=_nothing(column))
     first, second = sides
-    value = _ks(first, second)
-    return Measurement("drift.ks", value, second.size, _slice(column), *_band(value, *sides, level), "dkw")
+    value = drift_distances.largest_difference(first, second)
+    ends = drift_distances.band(value, first.size, second.size, level)
+    return Measurement("drift.ks", value, second.size, _slice(column), *ends, "dkw")
 
 
 def wasserstein(column: Column) -> Measurement:
@@ -244,7 +247,8 @@ def wasserstein(column: Column) -> Measurement:
     if not all(np.isfinite(side[[0, -1]]).all() for side in sides):
         reason = "a value is infinite, and so is every distance to it"
         return Measurement("drift.wasserstein", None, sides[1].size, _slice(column), reason=reason)
-    return Measurement("drift.wasserstein", _wasserstein(*sides), sides[1].size, _slice(column), method="exact")
+    value = drift_distances.mean_distance(*sides)
+    return Measurement("drift.wasserstein", value, sides[1].size, _slice(column), method="exact")
 
 
 def chi_square(column: Column) -> Measurement:
@@ -255,7 +259,7 @@ def chi_square(column: Column) -> Measurement:
     Ideal: about the number of values less one.
     Limits: grows with n; ``share_drifted`` uses its p-value. No interval.
     """
-    value, _ = _chi_square(column.counts)
+    value, _ = drift_distances.deviation(column.counts)
     return Measurement("drift.chi_square", value, column.n, _slice(column), method="exact")
 
 
@@ -267,8 +271,6 @@ def missing_change(column: Column) -> Measurement:
     Ideal: 0.
     Limits: says nothing of why.
     """
-    from governance.measures.intervals import wilson
-
     (m, n), (before, now) = column.counts.sum(1), column.counts[:, -1]
     r, c = before / m, now / n
     (r_low, r_high), (c_low, c_high) = wilson(before, m), wilson(now, n)
@@ -276,6 +278,42 @@ def missing_change(column: Column) -> Measurement:
     high = c - r + math.hypot(c_high - c, r - r_low)
     ends = max(low, -1.0), min(high, 1.0)
     return Measurement("drift.missing_change", float(c - r), int(n), _slice(column), *ends, "newcombe")
+
+
+def new_categories(column: Column) -> Measurement:
+    """Share of rows whose value never occurs in the reference.
+
+    Formula: current rows with a value of which the reference has no row, of current rows that have a value; of text and
+    of yes/no. Interval: Wilson's.
+    Source: a proportion; Wilson (1927), JASA 22, for its interval.
+    Ideal: 0: a model has learned nothing about such a value.
+    Limits: what is missing is no value; see ``drift.missing_change``. A rare value of the population may be absent
+    from a small reference.
+    """
+    recorded = int(column.counts[1, :-1].sum())
+    if not column.counts[0, :-1].any():
+        reason = "it is never recorded in the reference"
+        return Measurement("drift.new_categories", None, 0, _slice(column), reason=reason)
+    share = Share(np.array(column.unseen), np.array(recorded), "it is never recorded in the current data")
+    return proportion("drift.new_categories", share, _slice(column))
+
+
+def out_of_range(column: Column) -> Measurement:
+    """Share of numbers below the smallest or above the largest one of the reference.
+
+    Formula: current numbers x with x < min r or x > max r, of current numbers. Interval: Wilson's.
+    Source: a proportion; Wilson (1927), JASA 22, for its interval.
+    Ideal: 0: outside of what it has seen, a model extrapolates.
+    Limits: one outlier in the reference widens its range; of samples of m and n rows without drift, about 2 / m of the
+    current numbers are outside. What is missing is left out.
+    """
+    sides = _recorded(column)
+    if sides is None:
+        return Measurement("drift.out_of_range", None, 0, _slice(column), reason=_nothing(column))
+    first, second = sides
+    inside = np.searchsorted(second, first[-1], side="right") - np.searchsorted(second, first[0], side="left")
+    share = Share(second.size - inside, np.array(second.size), _nothing(column))
+    return proportion("drift.out_of_range", share, _slice(column))
 
 
 def share_drifted(measured: Sequence[Measurement], p_values: Sequence[float]) -> Measurement:
@@ -292,8 +330,7 @@ def share_drifted(measured: Sequence[Measurement], p_values: Sequence[float]) ->
     if None in sizes:
         reason = "not every column is there on both sides"
         return Measurement("drift.share_drifted", None, len(sizes), reason=reason)
-    significant = _holm(np.asarray(p_values, dtype=np.float64))
-    drifted = np.count_nonzero(significant & (np.asarray(sizes, dtype=np.float64) >= MATERIAL))
+    drifted = np.count_nonzero(_has_drifted(sizes, p_values))
     found = proportion("drift.share_drifted", Share(np.array(drifted), np.array(len(sizes)), "there are no columns"))
     # Counted: the columns are all there are, and no sample of some larger number.
     return Measurement(found.name, found.value, found.n, method="counted", reason=found.reason)
@@ -358,7 +395,9 @@ def importance_psi(reference: Mapping[str, float], current: Mapping[str, float])
     if not len(features) or not (np.isfinite(sides).all() and (sides >= 0).all() and (sides.sum(1) > 0).all()):
         reason = "the importances of one side are missing or are no shares"
         return Measurement("drift.importance_psi", None, len(features), reason=reason)
-    return Measurement("drift.importance_psi", float(_psi(sides)), len(features), method="counted")
+    return Measurement(
+        "drift.importance_psi", float(drift_distances.stability_index(sides)), len(features), method="counted"
+    )
 
 
 def importance_drift(reference: Mapping[str, float] | None, current: Mapping[str, float | None]) -> Measurement:
@@ -370,230 +409,44 @@ def importance_drift(reference: Mapping[str, float] | None, current: Mapping[str
     return importance_psi(reference, {name: share for name, share in current.items() if share is not None})
 
 
-# --- counting ------------------------------------------------------------------------------------------------------
-
-
-def _counted(name: str, reference: "pd.Series[Any]", current: "pd.Series[Any]") -> Column:
-    import pandas as pd
-
-    types = pd.api.types
-    # Of a side without a value nothing is left to tell what it was.
-    kinds = {side.dtype for side in (reference, current) if not side.isna().all()}
-    ordered = {kind for kind in kinds if types.is_numeric_dtype(kind) or types.is_datetime64_any_dtype(kind)}
-    if kinds and all(types.is_bool_dtype(kind) for kind in kinds):
-        return _values(name, reference, current)
-    if not ordered and kinds:
-        return _values(name, reference, current)
-    if ordered != kinds or len({types.is_datetime64_any_dtype(kind) for kind in kinds}) > 1:
-        raise InputError(
-            f"Expected column {name!r} to be of one kind on both sides, found {reference.dtype} and {current.dtype}."
-        )
-    # Yes/no among them is 0 and 1: where some of it is missing, it is kept as numbers.
-    return _numbers(name, *map(_as_floats, (reference, current)))
-
-
-def _as_floats(side: "pd.Series[Any]") -> Array:
-    import pandas as pd
-
-    if pd.api.types.is_datetime64_any_dtype(side.dtype):
-        # In seconds, for one side may count in nanoseconds and the other in microseconds.
-        seconds = (pd.to_datetime(side, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        return seconds.to_numpy(dtype=np.float64)
-    return side.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _numbers(name: str, reference: Array, current: Array) -> Column:
-    sides = []
-    for side in (reference, current):
-        ordered = np.sort(np.asarray(side, dtype=np.float64))  # NaN goes to the end
-        sides.append(ordered[: int(np.searchsorted(ordered, np.nan))] if ordered.size else ordered)
-    edges, lone = _cuts(sides[0] if sides[0].size else sides[1])
-    counts = []
-    for side, whole in zip(sides, (reference, current), strict=True):
-        # Rows below each cut: sorted, because cuts lie in each other.
-        below = np.sort(np.concatenate([np.searchsorted(side, edges), np.searchsorted(side, lone, side="right")]))
-        counts.append([*np.diff([0, *below, side.size]), len(whole) - side.size])
-    return Column(name, np.array(counts, dtype=np.int64), *sides)
-
-
-def _cuts(ordered: Array) -> tuple[Array, Array]:
-    """Return the numbers in front of which a bin begins, and those of them behind which the next one does."""
-    different = ordered[np.append(ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1])]
-    if different.size <= BINS:
-        return different, different
-    edges, times = np.unique(_quantiles(ordered), return_counts=True)
-    return edges, edges[times > 1]
-
-
-def _answered(*sides: Array) -> Column:
-    """Count the answers of a model of several classes."""
-    classes = sides[0].shape[1]
-    counts = [[*np.bincount(side.argmax(1), minlength=classes), 0] for side in sides]
-    return Column("", np.array(counts), None, None)
-
-
-def _quantiles(ordered: Array) -> Array:
-    """Return the nine inner deciles, linear between neighbours (Hyndman and Fan 1996, definition 7)."""
-    with np.errstate(invalid="ignore"):
-        places = np.arange(1, BINS) / BINS * (ordered.size - 1)
-        below = np.floor(places).astype(int)
-        above = np.minimum(below + 1, ordered.size - 1)
-        low, high = ordered[below], ordered[above]
-        between = low + (high - low) * (places - below)
-        return np.asarray(np.where(np.isfinite(between), between, high))
-
-
-def _values(name: str, reference: "pd.Series[Any]", current: "pd.Series[Any]") -> Column:
-    import pandas as pd
-
-    both = pd.concat([side.astype("string") for side in (reference, current)], ignore_index=True)
-    codes, found = pd.factorize(both)
-    places = np.where(codes < 0, len(found), codes)
-    m = len(reference)
-    counts = np.array([np.bincount(part, minlength=len(found) + 1) for part in (places[:m], places[m:])])
-    # By how often they occur, so that neither names nor the order of rows change the last bit of a sum.
-    order = np.lexsort((counts[1, :-1], -counts[:, :-1].sum(0)))
-    few, rest = counts[:, order[:MOST_VALUES]], counts[:, order[MOST_VALUES:]].sum(1, keepdims=True)
-    counts = np.hstack([few, *([rest] if len(order) > MOST_VALUES else []), counts[:, -1:]])
-    return Column(name, counts, None, None)
-
-
 def _found(column: Column, level: float) -> Found:
     if column.reference is None:
         measured = [psi(column), jensen_shannon(column), chi_square(column), missing_change(column)]
-        return Found(measured, [psi(column, level)], _chi_square_p(column.counts))
+        measured.append(new_categories(column))
+        chance = drift_distances.chance_of_counts(column.counts)
+        return Found(column.name, measured, [psi(column, level)], chance)
     distance = ks(column)
     measured = [psi(column), jensen_shannon(column), distance, wasserstein(column), missing_change(column)]
+    measured.append(out_of_range(column))
     simultaneous, sides = [psi(column, level)], _recorded(column)
-    if sides is not None and distance.value is not None:
-        ends = _band(distance.value, *sides, level)
-        simultaneous.append(Measurement("drift.ks", distance.value, distance.n, distance.slice, *ends, "dkw"))
-    elif column.counts[:, :-1].any():
-        simultaneous.append(distance)
-    return Found(measured, simultaneous, _p_value(column, distance.value))
-
-
-# --- formulas ------------------------------------------------------------------------------------------------------
-
-
-def _shares(counts: Array) -> Array:
-    shares: Array = counts / counts.sum(-1, keepdims=True)
-    return shares
-
-
-def _psi(counts: Array) -> Array:
-    """Return PSI of tables of counts or shares, shape (…, 2, bins) → (…)."""
-    shares = _shares(counts)
-    # A bin that is empty on both sides says nothing, and both are at the floor.
-    floored = np.maximum(shares, FLOOR)
-    reference, current = floored[..., 0, :], floored[..., 1, :]
-    return np.asarray(((current - reference) * np.log(current / reference)).sum(-1))
-
-
-def _jensen_shannon(counts: Array) -> Array:
-    shares = _shares(counts)
-    mean = shares.mean(-2, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(shares > 0, shares * np.log2(shares / mean), 0.0)
-    return np.asarray(np.sqrt(np.maximum(terms.sum((-1, -2)) / 2, 0.0)))
-
-
-def _debiased(counts: Array, value: float, steepness: Array, scale: float, level: float) -> tuple[float, float]:
-    """Return the interval of a divergence of two samples, which chance makes larger than it is.
-
-    Formula: value − b ± z √(v + 2 b² / (bins − 1)), with b = scale (bins − 1) (1/m + 1/n), for without drift the
-    divergence is b / (bins − 1) times a chi-square of bins − 1 degrees of freedom; v by the delta method.
-
-    Args:
-        counts: Rows by side and bin, shape (2, bins).
-        value: The divergence.
-        steepness: How much it grows with each share, shape (2, bins).
-        scale: What it is near 0, beside PSI.
-        level: Chance to miss the truth.
-    """
-    from scipy.special import ndtri
-
-    shares, sizes = _shares(counts), counts.sum(1)
-    freedom = max(int(np.count_nonzero(counts.sum(0))) - 1, 0)
-    unit = scale * float((1 / sizes).sum())
-    means = (shares * steepness).sum(1, keepdims=True)
-    variance = float(((shares * (steepness - means) ** 2).sum(1) / sizes).sum())
-    half = float(ndtri(1 - level / 2)) * math.sqrt(variance + 2 * freedom * unit**2)
-    centre = value - freedom * unit
-    return min(max(centre - half, 0.0), value), max(centre + half, value)
-
-
-def _band(value: float, first: Array, second: Array, level: float) -> Interval:
-    half = math.sqrt(math.log(4 / level) / 2) * (1 / math.sqrt(first.size) + 1 / math.sqrt(second.size))
-    return Interval(max(value - half, 0.0), min(value + half, 1.0))
-
-
-def _ks(first: Array, second: Array) -> float:
-    """Return the distance of two sorted samples."""
-    return max(_excess(first, second), _excess(second, first), 0.0)
-
-
-def _excess(first: Array, second: Array) -> float:
-    """Return by how much the distribution of the first sorted sample is above that of the second, at most.
-
-    It is so at one of the first sample's values. Every 64th is looked at, and then those between two of these that may
-    yet hold a larger difference, for neither distribution falls: nearly none, unless the samples are small.
-    """
-    m, n = first.size, second.size
-    ends = np.append(np.arange(STRIDE - 1, m - 1, STRIDE), m - 1)
-    below = np.searchsorted(second, first[ends], side="right")
-    found = float(((ends + 1) / m - below / n).max())
-    at_most = (ends + 1) / m - np.concatenate([[0], below[:-1]]) / n
-    blocks = np.flatnonzero(at_most > found)
-    inside = (ends[blocks, None] - np.arange(STRIDE - 1, 0, -1)).ravel()
-    inside = inside[inside >= 0]
-    if not inside.size:
-        return found
-    return max(found, float(((inside + 1) / m - np.searchsorted(second, first[inside], side="right") / n).max()))
-
-
-def _wasserstein(first: Array, second: Array) -> float:
-    """Return the distance of two sorted samples: the mean distance of their quantiles."""
-    if first.size == second.size:
-        return float(np.abs(first - second).mean())
-    many, few = (first, second) if first.size > second.size else (second, first)
-    m, n = many.size, few.size
-    # Each value of the larger sample spans the quantiles from i / m to (i + 1) / m, which one or two of the smaller
-    # share: in units of 1 / (m n) and whole numbers, n each, of which the first partner takes what it still has.
-    start = np.arange(m, dtype=np.int64) * n
-    partner = start // m
-    taken = np.minimum((partner + 1) * m - start, n)
-    first_part = np.abs(many - few[partner]) * (taken / n)
-    second_part = np.abs(many - few[np.minimum(partner + 1, n - 1)]) * (1 - taken / n)
-    return float((first_part + second_part).mean())
-
-
-def _chi_square(counts: Array) -> tuple[float, int]:
-    """Return the statistic and its degrees of freedom."""
-    seen = counts[:, counts.sum(0) > 0].astype(np.float64)
-    expected = seen.sum(1, keepdims=True) * seen.sum(0, keepdims=True) / seen.sum()
-    return float(((seen - expected) ** 2 / expected).sum()), seen.shape[1] - 1
-
-
-def _p_value(column: Column, distance: float | None) -> float:
-    """Return the chance of so large a difference without drift; ``distance`` is that of numbers."""
-    from scipy.special import kolmogorov
-
-    sides = _recorded(column)
-    if sides is None or distance is None:
-        return _chi_square_p(column.counts)
+    if sides is None or distance.value is None:
+        if column.counts[:, :-1].any():
+            simultaneous.append(distance)
+        return Found(column.name, measured, simultaneous, drift_distances.chance_of_counts(column.counts))
     m, n = (side.size for side in sides)
-    missing = np.stack([column.counts[:, :-1].sum(1), column.counts[:, -1]], axis=1)
-    if not missing[:, 1].any():
-        return float(kolmogorov(distance * math.sqrt(m * n / (m + n))))
-    return min(1.0, 2 * min(float(kolmogorov(distance * math.sqrt(m * n / (m + n)))), _chi_square_p(missing)))
+    ends = drift_distances.band(distance.value, m, n, level)
+    simultaneous.append(Measurement("drift.ks", distance.value, distance.n, distance.slice, *ends, "dkw"))
+    chance = drift_distances.chance_of_numbers(column.counts, distance.value, m, n)
+    return Found(column.name, measured, simultaneous, chance)
 
 
-def _chi_square_p(counts: Array) -> float:
-    from scipy.special import gammaincc
+def _summed(found: Sequence[Found], gone: Sequence[str], rows: tuple[int, int], minimum_n: int) -> Drift:
+    absent = {one: [_gone(f"drift.{one}", name) for name in gone] for one in ("psi", "ks")}
+    measured = [*(measurement for column in found for measurement in column.measured), *absent["psi"]]
+    if few := _too_few(*rows, minimum_n):
+        whole = [Measurement(f"drift.{name}", None, rows[1], reason=few) for name in OF_THE_WHOLE]
+        return Drift([*measured, *whole], ())
+    every = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
+    p_values = [column.p_value for column in found]
+    whole = [share_drifted(measured, p_values), largest_psi(every, rows[1]), largest_ks(every, rows[1])]
+    sizes = [next(one.value for one in column.measured if one.name == "drift.psi") for column in found]
+    drifted = zip(found, _has_drifted(sizes, p_values), strict=True)
+    return Drift([*measured, *whole], tuple(column.name for column, has in drifted if has))
 
-    statistic, freedom = _chi_square(counts)
-    return float(gammaincc(freedom / 2, statistic / 2)) if freedom > 0 else 1.0
+
+def _has_drifted(sizes: Sequence[float | None], p_values: Sequence[float]) -> Array:
+    significant = drift_distances.significant_of(np.asarray(p_values, dtype=np.float64), LEVEL)
+    return np.asarray(significant & (np.asarray(sizes, dtype=np.float64) >= MATERIAL))
 
 
 def _gone(name: str, column: str) -> Measurement:
@@ -604,14 +457,6 @@ def _too_few(reference: int, current: int, minimum_n: int) -> str | None:
     rows, side = min((reference, "the reference has"), (current, "the current data have"))
     needed = max(minimum_n, 1)
     return f"not enough data: {side} {rows} rows, and {needed} are needed" if rows < needed else None
-
-
-def _holm(p_values: Array) -> Array:
-    order = np.argsort(p_values, kind="stable")
-    holds = p_values[order] * (len(p_values) - np.arange(len(p_values))) <= LEVEL
-    significant = np.zeros(len(p_values), dtype=bool)
-    significant[order] = np.logical_and.accumulate(holds)
-    return significant
 
 
 def _recorded(column: Column) -> tuple[Array, Array] | None:

@@ -11,6 +11,7 @@ from scipy.stats import chi2_contingency, ks_2samp, norm, wasserstein_distance
 from governance.errors import InputError
 from governance.measures import drift
 from governance.measures.drift import importance_drift, importance_psi, measure_drift, measure_prediction_drift
+from governance.measures.intervals import wilson
 
 RANDOM = np.random.default_rng(7)
 REFERENCE = pd.DataFrame(
@@ -169,6 +170,39 @@ class TestValues:
         names = {one.name for one in measure_drift(REFERENCE, CURRENT) if one.slice == {"column": "owner"}}
         assert "drift.chi_square" in names
         assert "drift.ks" not in names
+
+
+class TestWhatTheReferenceNeverHad:
+    def test_new_categories_are_rows_whose_value_the_reference_lacks(self) -> None:
+        found = value_of(of(["a"] * 50 + ["b"] * 50, ["a"] * 70 + ["c"] * 20 + ["d"] * 10), "new_categories", "x")
+        assert (found.value, found.n, found.low, found.high) == (0.3, 100, *wilson(30, 100))
+
+    def test_what_is_missing_is_no_category(self) -> None:
+        found = value_of(of(["a"] * 50, ["a"] * 30 + ["c"] * 10 + [None] * 60), "new_categories", "x")
+        assert (found.value, found.n) == (0.25, 40)
+
+    def test_new_values_count_also_where_too_many_are_told_apart(self) -> None:
+        many = [f"value {number}" for number in range(3000)]
+        assert value_of(of(many, many[1000:] + ["new"] * 500), "new_categories", "x").value == 0.2
+
+    @pytest.mark.parametrize(
+        ("reference", "current", "side"),
+        [([None, None], ["a", "b"], "the reference"), (["a", "b"], [None, None], "the current data")],
+    )
+    def test_without_a_value_on_one_side_there_is_nothing_new_to_find(self, reference, current, side) -> None:
+        found = value_of(of(reference, current), "new_categories", "x")
+        assert (found.value, found.reason) == (None, f"it is never recorded in {side}")
+
+    @given(numbers, numbers)
+    def test_out_of_range_are_numbers_beyond_both_ends_of_the_reference(self, first, second) -> None:
+        found = value_of(of(first, second), "out_of_range", "x")
+        outside = sum(not min(first) <= one <= max(first) for one in second)
+        assert (found.value, found.n) == (outside / len(second), len(second))
+        assert (found.low, found.high) == wilson(outside, len(second))
+
+    def test_infinite_numbers_are_out_of_a_finite_range_and_missing_ones_are_not(self) -> None:
+        assert value_of(of([1.0, 2.0], [np.inf, -np.inf, 1.5, np.nan]), "out_of_range", "x").value == 2 / 3
+        assert value_of(of([1.0, np.inf], [np.inf, 5.0]), "out_of_range", "x").value == 0
 
 
 class TestTheWhole:

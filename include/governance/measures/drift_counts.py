@@ -1,0 +1,130 @@
+"""Two sides of one column, counted: what every measure of drift is computed from.
+
+Numbers are cut into ten bins at quantiles of the reference; a number that is two of these at once, or one of at most
+ten different ones, is a bin of its own, for a cut on one side of it would hide who moved to the other. Everything else
+is counted by value. What is missing is a bin, or a value, of its own.
+
+Nothing here knows where the rows come from: :mod:`governance.measures.drift_frames` brings them from pandas,
+:mod:`governance.measures.drift_sides` from files and sketches. Not guaranteed: that more than :data:`MOST_VALUES`
+values of a column of text are told apart.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from governance.measures.confusion import Array
+
+BINS = 10
+
+MOST_VALUES = 1000
+"""Values of a column of text that are told apart at most, the commonest of both sides first; the rest are one."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of both sides, counted.
+
+    Attributes:
+        name: Its name.
+        counts: Rows by side and bin or value, the last for what is missing, shape (2, bins + 1).
+        reference: The reference's numbers, sorted, what is missing left out; ``None`` for what is counted by value.
+        current: The current ones, likewise.
+        unseen: Current rows whose value the reference lacks; counted of what is counted by value.
+    """
+
+    name: str
+    counts: Array
+    reference: Array | None
+    current: Array | None
+    unseen: int = 0
+
+    @property
+    def n(self) -> int:
+        """Rows of the current side, missing ones included."""
+        return int(self.counts[1].sum())
+
+
+def of_numbers(name: str, reference: Array, current: Array) -> Column:
+    """Count numbers.
+
+    Args:
+        name: The column's name.
+        reference: The reference's numbers in any order, NaN for what is missing, shape (m).
+        current: The current ones, shape (n).
+    """
+    first, second = ordered(reference), ordered(current)
+    return of_ordered(name, first, len(reference), second, len(current))
+
+
+def ordered(numbers: Array) -> Array:
+    """Return numbers sorted, with NaN left out; the array that was given is left as it was."""
+    return without_missing(np.sort(np.asarray(numbers, dtype=np.float64)))
+
+
+def without_missing(in_order: Array) -> Array:
+    """Return sorted numbers without the NaN at their end."""
+    return in_order[: int(np.searchsorted(in_order, np.nan))] if in_order.size else in_order
+
+
+def of_ordered(name: str, reference: Array, m: int, current: Array, n: int) -> Column:
+    """Count sorted numbers.
+
+    Args:
+        name: The column's name.
+        reference: The reference's numbers, sorted, what is missing left out.
+        m: Rows of the reference, missing ones included.
+        current: The current ones, likewise.
+        n: Current rows.
+    """
+    edges, lone = _cuts(reference if reference.size else current)
+    counts = []
+    for side, rows in ((reference, m), (current, n)):
+        # Rows below each cut: sorted, because cuts lie in each other.
+        below = np.sort(np.concatenate([np.searchsorted(side, edges), np.searchsorted(side, lone, side="right")]))
+        counts.append([*np.diff([0, *below, side.size]), rows - side.size])
+    return Column(name, np.array(counts, dtype=np.int64), reference, current)
+
+
+def of_values(name: str, counts: Array) -> Column:
+    """Count by value.
+
+    Args:
+        name: The column's name.
+        counts: Rows by side and value, each of which occurs on one side at least, in any order; the last for what is
+            missing. Shape (2, values + 1).
+    """
+    unseen = int(counts[1, :-1][counts[0, :-1] == 0].sum())
+    # By how often they occur, so that neither names nor the order of rows change the last bit of a sum.
+    order = np.lexsort((counts[1, :-1], -counts[:, :-1].sum(0)))
+    few, rest = counts[:, order[:MOST_VALUES]], counts[:, order[MOST_VALUES:]].sum(1, keepdims=True)
+    kept = np.hstack([few, *([rest] if len(order) > MOST_VALUES else []), counts[:, -1:]])
+    return Column(name, kept, None, None, unseen)
+
+
+def of_answers(*sides: Array) -> Column:
+    """Count the answers of a model of several classes, by side; scores of shape (n, classes)."""
+    classes = sides[0].shape[1]
+    counts = [[*np.bincount(side.argmax(1), minlength=classes), 0] for side in sides]
+    return Column("", np.array(counts), None, None)
+
+
+def _cuts(in_order: Array) -> tuple[Array, Array]:
+    """Return the numbers in front of which a bin begins, and those of them behind which the next one does."""
+    begins = np.append(in_order[:1] == in_order[:1], in_order[1:] != in_order[:-1])
+    if np.count_nonzero(begins) <= BINS:
+        different = in_order[begins]
+        return different, different
+    edges, times = np.unique(_quantiles(in_order), return_counts=True)
+    return edges, edges[times > 1]
+
+
+def _quantiles(in_order: Array) -> Array:
+    """Return the nine inner deciles, linear between neighbours (Hyndman and Fan 1996, definition 7)."""
+    with np.errstate(invalid="ignore"):
+        places = np.arange(1, BINS) / BINS * (in_order.size - 1)
+        below = np.floor(places).astype(int)
+        above = np.minimum(below + 1, in_order.size - 1)
+        low, high = in_order[below], in_order[above]
+        between = low + (high - low) * (places - below)
+        return np.asarray(np.where(np.isfinite(between), between, high))
