@@ -170,7 +170,9 @@ class MonitoringSpec(Strict):
     @field_validator("schedule")
     @classmethod
     def _cron(cls, text: str) -> str:
-        if len(text.split()) != 5:
+        from croniter import croniter
+
+        if len(text.split()) != 5 or not croniter.is_valid(text):
             raise ValueError("a schedule has five parts: minute, hour, day of the month, month, day of the week.")
         return text
 

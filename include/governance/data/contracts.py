@@ -13,7 +13,7 @@ Not guaranteed: that data which meet the contract are right, or that they have n
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ TYPE = "expect_column_values_to_be_of_type"
 TYPE_LIST = "expect_column_values_to_be_in_type_list"
 BETWEEN = "expect_column_values_to_be_between"
 IN_SET = "expect_column_values_to_be_in_set"
+PROPORTION = "expect_column_proportion_of_non_null_values_to_be_between"
 NOT_NULL = "expect_column_values_to_not_be_null"
 
 
@@ -52,6 +53,8 @@ class ExpectationResult:
         unexpected_percent: Their share of the rows that have a value, 0 to 100.
         rows: Up to 20 of these rows, counted from 0.
         notes: What is tolerated, and why.
+        tolerated: Least and greatest share of rows that may not meet it, or have no value; ``None`` where it speaks of
+            every row, or of no rows.
     """
 
     type: str
@@ -64,6 +67,7 @@ class ExpectationResult:
     unexpected_percent: float | None = None
     rows: tuple[int, ...] = ()
     notes: str | None = None
+    tolerated: tuple[float, float] | None = None
 
     @property
     def column(self) -> str | None:
@@ -87,7 +91,8 @@ class ExpectationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {**self.__dict__, "columns": list(self.columns), "column": self.column, "rows": list(self.rows)}
+        kept = {name: value for name, value in self.__dict__.items() if name != "tolerated"}
+        return {**kept, "columns": list(self.columns), "column": self.column, "rows": list(self.rows)}
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,19 @@ class ContractResult:
         return {"success": self.success, "expectations": expectations, "digest": self.digest, "rows": self.rows}
 
 
-def run_contract(frame: "pd.DataFrame", contract: Path) -> ContractResult:
+def run_contract(frame: "pd.DataFrame", contract: Path, *, values_of: Collection[str] | None = None) -> ContractResult:
     """Check a table against a contract.
 
     Args:
         frame: The data, all columns (both parts of a snapshot).
         contract: The JSON file of an expectation suite.
+        values_of: Only what is demanded of the values of these columns, row by row or of how many are missing; a table
+            as a whole, its number of rows, and means and medians are not looked at.
 
     Raises:
         InputError: The contract cannot be read, or holds an expectation that Great Expectations does not know.
     """
-    written = _read(contract)
+    written = [one for one in _read(contract) if values_of is None or _of_values(one, values_of)]
     frame = frame.reset_index(drop=True)
     outcomes = _evaluate(frame, written, contract)
     results = tuple(_result(one, outcome, frame) for one, outcome in zip(written, outcomes, strict=True))
@@ -167,6 +174,15 @@ def feature_bounds(contract: Path, features: Sequence[str]) -> dict[str, dict[st
     return {feature: _bounds(feature, by_column.get(feature, []), contract) for feature in features}
 
 
+def feature_types(contract: Path, features: Sequence[str]) -> dict[str, str]:
+    """Return the type that each feature must have, as :func:`feature_bounds` names it.
+
+    Raises:
+        InputError: The contract cannot be read, or says nothing of a feature's type.
+    """
+    return {name: str(bounds["type"]) for name, bounds in feature_bounds(contract, features).items()}
+
+
 def _read(contract: Path) -> list[dict[str, Any]]:
     try:
         document = json.loads(contract.read_text(encoding="utf-8"))
@@ -176,6 +192,10 @@ def _read(contract: Path) -> list[dict[str, Any]]:
     if not isinstance(listed, list) or not listed:
         raise InputError(f"{contract}: expected a list of expectations, found none. A contract must demand something.")
     return [_written(one, position, contract) for position, one in enumerate(listed)]
+
+
+def _of_values(one: dict[str, Any], columns: Collection[str]) -> bool:
+    return one["type"].startswith(("expect_column_values_", PROPORTION)) and one["kwargs"].get("column") in columns
 
 
 def _written(one: Any, position: int, contract: Path) -> dict[str, Any]:
@@ -251,7 +271,16 @@ def _result(one: Mapping[str, Any], outcome: Any, frame: "pd.DataFrame") -> Expe
         unexpected_percent=None if percent is None else float(percent),
         rows=() if success else tuple(int(row) for row in result.get("partial_unexpected_index_list") or ()),
         notes=one["meta"].get("notes"),
+        tolerated=_tolerated(one["type"], kwargs),
     )
+
+
+def _tolerated(kind: str, kwargs: Mapping[str, Any]) -> tuple[float, float] | None:
+    if kind == PROPORTION:
+        least, greatest = kwargs.get("min_value"), kwargs.get("max_value")
+        return 1.0 - (1.0 if greatest is None else greatest), 1.0 - (0.0 if least is None else least)
+    mostly = kwargs.get("mostly", 1)
+    return (0.0, 1.0 - mostly) if mostly < 1 else None
 
 
 def _failing_rows(frame: "pd.DataFrame", results: Sequence[ExpectationResult]) -> "pd.DataFrame":

@@ -92,6 +92,7 @@ performance.mean_error                  -       number       everything  Mean er
 performance.mape                        lower   ratio        everything  Mean absolute percentage error
 performance.r2                          higher  skill        everything  R²
 performance.error_gain                  higher  skill        everything  Gain over always the median
+performance.loss_rise                   lower   number       everything  Rise of the loss since the release
 performance.accuracy_change             higher  change       everything  Change of accuracy
 performance.roc_auc_change              higher  change       everything  Change of ROC AUC
 performance.brier_change                lower   change       everything  Change of Brier score
@@ -153,6 +154,7 @@ drift.chi_square                        lower   deviations   columns     Chi-squ
 drift.missing_change                    lower   change       columns     Change of missing values
 drift.new_categories                    lower   share        columns     Share of new categories
 drift.out_of_range                      lower   share        columns     Share out of range
+drift.p_value                           -       share        columns     Chance without drift
 drift.share_drifted                     lower   share        everything  Share of drifted features
 drift.largest_psi                       lower   nats         everything  Largest PSI of a feature
 drift.largest_ks                        lower   share        everything  Largest KS of a feature
@@ -185,6 +187,7 @@ COUNTED = frozenset(
         "performance.final_gap",
         "drift.wasserstein",
         "drift.chi_square",
+        "drift.p_value",
         "drift.share_drifted",
         "drift.importance_psi",
         "leakage.duplicate_rows",

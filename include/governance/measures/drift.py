@@ -78,7 +78,7 @@ class Found:
 
 
 def measure_drift(
-    reference: "pd.DataFrame", current: "pd.DataFrame", *, minimum_n: int = MINIMUM_N
+    reference: "pd.DataFrame", current: "pd.DataFrame", *, minimum_n: int = MINIMUM_N, level: float = LEVEL
 ) -> list[Measurement]:
     """Measure the drift of every column of the reference.
 
@@ -86,10 +86,12 @@ def measure_drift(
         reference: What is usual, shape (m, columns).
         current: What came now, shape (n, columns); columns that the reference lacks are not looked at.
         minimum_n: With fewer rows on either side nothing is said of the whole.
+        level: Chance, over all columns together, that one counts as drifted though nothing changed.
 
     Returns:
-        For each column ``psi``, ``jensen_shannon`` and ``missing_change``; of numbers ``ks``, ``wasserstein`` and
-        ``out_of_range``, of others ``chi_square`` and ``new_categories``; of a column that is gone, ``psi`` without a
+        For each column ``psi``, ``jensen_shannon``, ``missing_change`` and ``p_value``; of numbers ``ks``,
+        ``wasserstein`` and ``out_of_range``, of others ``chi_square`` and ``new_categories``; of a column that is gone,
+        ``psi`` without a
         value. Then ``share_drifted``, ``largest_psi`` and ``largest_ks`` over all columns.
 
     Raises:
@@ -101,7 +103,7 @@ def measure_drift(
         return counted(str(name), reference[name], current[name])
 
     names = (list(reference.columns), list(current.columns))
-    return measure_columns(count, names, (len(reference), len(current)), minimum_n=minimum_n).measurements
+    return measure_columns(count, names, (len(reference), len(current)), minimum_n=minimum_n, level=level).measurements
 
 
 def measure_columns(
@@ -110,6 +112,7 @@ def measure_columns(
     rows: tuple[int, int],
     *,
     minimum_n: int = MINIMUM_N,
+    level: float = LEVEL,
 ) -> Drift:
     """Measure the drift of every column of the reference, wherever its rows are.
 
@@ -118,6 +121,7 @@ def measure_columns(
         names: Columns of the reference and of the current side.
         rows: How many both have.
         minimum_n: With fewer rows on either side nothing is said of the whole.
+        level: Chance, over all columns together, that one counts as drifted though nothing changed.
 
     Raises:
         InputError: One side has no rows, or they have no column in common.
@@ -136,7 +140,7 @@ def measure_columns(
 
     with ThreadPoolExecutor(THREADS) as threads:
         found = list(threads.map(one, shared))
-    return _summed(found, gone, rows, minimum_n)
+    return _summed(found, gone, rows, minimum_n, level)
 
 
 def measure_prediction_drift(
@@ -316,12 +320,24 @@ def out_of_range(column: Column) -> Measurement:
     return proportion("drift.out_of_range", share, _slice(column))
 
 
-def share_drifted(measured: Sequence[Measurement], p_values: Sequence[float]) -> Measurement:
+def p_value(found: Found, chance: float) -> Measurement:
+    """Chance that a column would differ so much though nothing changed, corrected for the number of columns.
+
+    Formula: of what is counted by value, of chi-square; of numbers twice the smaller of Kolmogorov–Smirnov's and, where
+    some are missing, that of chi-square of what is missing; then Holm's step-down over all columns.
+    Source: Holm (1979), Scandinavian Journal of Statistics 6(2).
+    Ideal: 1.
+    Limits: of how much it differs it says nothing: in a large window the smallest difference is certain.
+    """
+    n = found.measured[0].n
+    return Measurement("drift.p_value", chance, n, {"column": found.name} if found.name else {}, method="asymptotic")
+
+
+def share_drifted(measured: Sequence[Measurement], chances: Array, level: float = LEVEL) -> Measurement:
     """Share of columns that have drifted, by more than chance and by more than a little.
 
-    Formula: columns whose PSI is at least 0.2 and whose p-value (chi-square; of numbers twice the smaller of
-    Kolmogorov–Smirnov and chi-square of what is missing) is significant at 0.05 over all columns by Holm's step-down,
-    of all columns; n is the number of columns. No value where a column is gone.
+    Formula: columns whose PSI is at least 0.2 and whose ``p_value`` is at most 0.05 (or what the policy says), of all
+    columns; n is the number of columns. No value where a column is gone.
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2); Siddiqi (2006) for the size.
     Ideal: 0.
     Limits: a yes or no for each column; many small drifts count as none.
@@ -330,7 +346,7 @@ def share_drifted(measured: Sequence[Measurement], p_values: Sequence[float]) ->
     if None in sizes:
         reason = "not every column is there on both sides"
         return Measurement("drift.share_drifted", None, len(sizes), reason=reason)
-    drifted = np.count_nonzero(_has_drifted(sizes, p_values))
+    drifted = np.count_nonzero(_has_drifted(sizes, chances, level))
     found = proportion("drift.share_drifted", Share(np.array(drifted), np.array(len(sizes)), "there are no columns"))
     # Counted: the columns are all there are, and no sample of some larger number.
     return Measurement(found.name, found.value, found.n, method="counted", reason=found.reason)
@@ -430,23 +446,23 @@ def _found(column: Column, level: float) -> Found:
     return Found(column.name, measured, simultaneous, chance)
 
 
-def _summed(found: Sequence[Found], gone: Sequence[str], rows: tuple[int, int], minimum_n: int) -> Drift:
+def _summed(found: Sequence[Found], gone: Sequence[str], rows: tuple[int, int], minimum_n: int, level: float) -> Drift:
     absent = {one: [_gone(f"drift.{one}", name) for name in gone] for one in ("psi", "ks")}
-    measured = [*(measurement for column in found for measurement in column.measured), *absent["psi"]]
+    chances = drift_distances.adjusted(np.array([column.p_value for column in found], dtype=np.float64))
+    told = [p_value(column, chance) for column, chance in zip(found, chances.tolist(), strict=True)]
+    measured = [*(measurement for column in found for measurement in column.measured), *absent["psi"], *told]
     if few := _too_few(*rows, minimum_n):
         whole = [Measurement(f"drift.{name}", None, rows[1], reason=few) for name in OF_THE_WHOLE]
         return Drift([*measured, *whole], ())
     every = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
-    p_values = [column.p_value for column in found]
-    whole = [share_drifted(measured, p_values), largest_psi(every, rows[1]), largest_ks(every, rows[1])]
+    whole = [share_drifted(measured, chances, level), largest_psi(every, rows[1]), largest_ks(every, rows[1])]
     sizes = [next(one.value for one in column.measured if one.name == "drift.psi") for column in found]
-    drifted = zip(found, _has_drifted(sizes, p_values), strict=True)
+    drifted = zip(found, _has_drifted(sizes, chances, level), strict=True)
     return Drift([*measured, *whole], tuple(column.name for column, has in drifted if has))
 
 
-def _has_drifted(sizes: Sequence[float | None], p_values: Sequence[float]) -> Array:
-    significant = drift_distances.significant_of(np.asarray(p_values, dtype=np.float64), LEVEL)
-    return np.asarray(significant & (np.asarray(sizes, dtype=np.float64) >= MATERIAL))
+def _has_drifted(sizes: Sequence[float | None], chances: Array, level: float) -> Array:
+    return np.asarray((chances <= level) & (np.asarray(sizes, dtype=np.float64) >= MATERIAL))
 
 
 def _gone(name: str, column: str) -> Measurement:

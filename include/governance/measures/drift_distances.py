@@ -126,13 +126,12 @@ def chance_of_numbers(counts: Array, distance: float, m: int, n: int) -> float:
     return min(1.0, 2 * min(moved, chance_of_counts(missing))) if missing[:, 1].any() else moved
 
 
-def significant_of(p_values: Array, level: float) -> Array:
-    """Return which of many tests are significant at a level for all of them, by Holm's step-down; shape (tests)."""
-    order = np.argsort(p_values, kind="stable")
-    holds = p_values[order] * (len(p_values) - np.arange(len(p_values))) <= level
-    significant = np.zeros(len(p_values), dtype=bool)
-    significant[order] = np.logical_and.accumulate(holds)
-    return significant
+def adjusted(p_values: Array) -> Array:
+    """Return p-values corrected for how many there are, by Holm's step-down; shape (tests)."""
+    k, order = len(p_values), np.argsort(p_values, kind="stable")
+    corrected = np.ones(k)
+    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * (k - np.arange(k))), 1.0)
+    return corrected
 
 
 def _excess(first: Array, second: Array) -> float:

@@ -33,6 +33,7 @@ UNFAIR = "unfair"
 PARITY = "fairness.demographic_parity_difference"
 LOSS_RISE = "performance.loss_rise"
 SHARE = "drift.share_drifted"
+ERROR_HERE, PARITY_HERE, MOVED_HERE = "error", "parity difference", "PSI of the answers"
 ANSWERS = "drift.prediction_psi"
 
 
@@ -78,19 +79,33 @@ class Before:
 
 @dataclass(frozen=True)
 class Target:
-    """A version that could be rolled back to.
+    """A version that could be rolled back to, tried on this very window.
 
     Attributes:
         version: Semantic version.
         evidence: Digest of what was signed.
-        no_worse: Whether it is no worse than the champion on this window.
-        why: How that was found, in a sentence.
+        beside: How wrong it is on the window, and how wrong the champion is: by ``error`` and ``parity difference``
+            where labels and groups are known, and by ``PSI of the answers``, how far each has moved from what was
+            validated.
     """
 
     version: str
     evidence: str
-    no_worse: bool
-    why: str
+    beside: Mapping[str, tuple[float, float]]
+
+    def is_no_worse(self, rule: str) -> bool:
+        """Say whether it is no worse by what the rule is about."""
+        return all(its <= mine for its, mine in (self.beside[name] for name in self.asked(rule)))
+
+    def why(self, rule: str) -> str:
+        """Say how it compares."""
+        told = [f"{name} {self.beside[name][0]:.3f} beside {self.beside[name][1]:.3f}" for name in self.asked(rule)]
+        return f"on this window, {' and '.join(told)} of what serves."
+
+    def asked(self, rule: str) -> list[str]:
+        """Return what is compared: what the rule is about where it is known, else how far the answers have moved."""
+        wanted = PARITY_HERE if rule == "parity_difference" else ERROR_HERE
+        return [wanted if wanted in self.beside else MOVED_HERE]
 
 
 @dataclass(frozen=True)
@@ -138,7 +153,9 @@ class Decision:
 
     def to_dict(self) -> Json:
         """Return the JSON form."""
-        target = dict(self.target.__dict__) if self.target else None
+        to = self.target
+        beside = {name: list(pair) for name, pair in to.beside.items()} if to else {}
+        target = {"version": to.version, "evidence": to.evidence, "beside": beside} if to else None
         return {**self.__dict__, "because": list(self.because), "breaches": dict(self.breaches),
                 "flagged": list(self.flagged), "target": target}  # fmt: skip
 
@@ -249,7 +266,7 @@ class _Case:
             return None
         limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
         said = f"{self.drifted}, {limit}." if self.flagged else "No feature has drifted."
-        return self.decided("nothing", "drifted_share", said, *self.watched())
+        return self.decided("nothing", "drifted_share", said, *self.watched(), tell=any(self.breaches.values()))
 
     def harmless(self) -> Decision | None:
         moved = self.seen.measurement(ANSWERS)
@@ -281,9 +298,10 @@ class _Case:
     def back(self, rule: str, said: str) -> Decision:
         """Roll back to the newest version that is no worse on this window; call people where there is none."""
         for target in self.standing.targets:
-            if target.no_worse:
-                return self.decided("roll_back", rule, said, f"Back to {target.version}: {target.why}", target=target)
-        worse = [f"{one.version} is no way back: {one.why}" for one in self.standing.targets]
+            if target.is_no_worse(rule):
+                why = f"Back to {target.version}: {target.why(rule)}"
+                return self.decided("roll_back", rule, said, why, target=target)
+        worse = [f"{one.version} is no way back: {one.why(rule)}" for one in self.standing.targets]
         return self.decided("call", rule, said, *(worse or ["No earlier version has a valid permit."]), tell=True)
 
     def watched(self) -> list[str]:

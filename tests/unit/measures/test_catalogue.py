@@ -20,8 +20,10 @@ from governance.measures.multiclass import measure_multiclass
 from governance.measures.operations import measure_latency
 from governance.measures.operations_vulnerabilities import measure_vulnerabilities
 from governance.measures.performance import measure_performance
+from governance.measures.performance_in_production import loss_rise
 from governance.measures.regression import measure_regression
 from governance.measures.robustness import measure_robustness
+from governance.records import Measurement
 from governance.settings import ROOT
 
 FINAL_GAP = "performance.final_gap"
@@ -57,6 +59,9 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         *measure_leakage(frame, labels, groups, task="binary_classification"),
         *measure_drift(frame.assign(kind="a"), frame.assign(kind="b")),
         *measure_prediction_drift(scores, scores**2),
+        loss_rise(
+            "binary_classification", labels, decisions, Measurement("performance.accuracy", 0.9, n), minimum_n=30
+        ),
         importance_psi({"income": 0.7, "debt": 0.3}, {"income": 0.6, "debt": 0.4}),
     ]
 

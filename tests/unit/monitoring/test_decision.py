@@ -13,8 +13,8 @@ from governance.records import Measurement
 DAY = timedelta(days=1)
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
 LIMITS = Monitoring()
-BACK = Target("1.2.0", "e" * 64, True, "its error on this window is 0.080, that of 1.3.0 is 0.140.")
-WORSE = Target("1.1.0", "f" * 64, False, "its error on this window is 0.210, that of 1.3.0 is 0.140.")
+BACK = Target("1.2.0", "e" * 64, {"error": (0.08, 0.14), "parity difference": (0.09, 0.31)})
+WORSE = Target("1.1.0", "f" * 64, {"error": (0.21, 0.14), "parity difference": (0.33, 0.31)})
 
 
 def share(value, n=25):
@@ -98,9 +98,9 @@ def test_too_few_rows_decide_nothing_whatever_they_show():
 class TestLoss:
     LOSING = window(rise(0.06, 0.02))
 
-    def test_once_is_watched(self):
+    def test_once_is_watched_and_told(self):
         found = decide(LIMITS, self.LOSING, Standing(targets=(BACK,)))
-        assert found.action == "nothing"
+        assert (found.action, found.tell) == ("nothing", True)
         assert found.breaches == {"loss": True}
         assert "not yet in 3 windows in a row" in found.because[1]
 
@@ -155,7 +155,17 @@ class TestRollBack:
     def test_nothing_worse_is_gone_back_to_and_people_are_called(self):
         found = decide(LIMITS, drifted(0.4), Standing(targets=(WORSE,)))
         assert (found.action, found.tell) == ("call", True)
-        assert "1.1.0 is no way back" in found.because[1]
+        assert found.because[1] == "1.1.0 is no way back: on this window, error 0.210 beside 0.140 of what serves."
+
+    def test_it_is_compared_by_what_is_wrong(self):
+        fairer = Target("1.0.0", "a" * 64, {"error": (0.15, 0.14), "parity difference": (0.09, 0.31)})
+        assert fairer.is_no_worse("parity_difference")
+        assert not fairer.is_no_worse("loss")
+
+    def test_without_labels_by_how_far_its_answers_have_moved(self):
+        moved = Target("1.0.0", "a" * 64, {"PSI of the answers": (0.4, 0.2)})
+        assert not moved.is_no_worse("severe_share")
+        assert moved.why("severe_share") == "on this window, PSI of the answers 0.400 beside 0.200 of what serves."
 
     def test_without_any_version_people_are_called(self):
         found = decide(LIMITS, drifted(0.4), Standing())
