@@ -21,6 +21,7 @@ from governance.policyfile import (
     Approvals,
     Condition,
     Monitoring,
+    NoTarget,
     Over,
     Permits,
     PolicyFile,
@@ -104,6 +105,9 @@ class Policy:
         documents: Both files, the model's first; a permit carries their bytes.
         overdue_findings: What an open finding past its due date does; ``None`` where the tier's file knows none.
         personal_data: What happens to it in data.
+        no_rollback_target: What happens where there is no version to roll back to: serve on and call people, or suspend
+            the model.
+        may_stop: The roles that may take the model out of service on the page.
         not_applicable: Condition → the measures that need not be there where it holds.
         waivers: What a signed waiver may lift; nothing where the tier's file knows none.
         monitoring: What it must keep to while it serves.
@@ -124,6 +128,8 @@ class Policy:
     unknown_authors: str
     overdue_findings: str | None
     personal_data: str
+    no_rollback_target: NoTarget
+    may_stop: tuple[str, ...]
     not_applicable: Mapping[Condition, tuple[str, ...]]
     waivers: Waivers | None
     alternatives: Alternatives
@@ -206,6 +212,8 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         unknown_authors=mine.unknown_authors or floor.unknown_authors,
         overdue_findings=mine.overdue_findings or floor.overdue_findings,
         personal_data=mine.personal_data or floor.personal_data,
+        no_rollback_target=mine.no_rollback_target or floor.no_rollback_target or "keep_and_call",
+        may_stop=tuple(mine.may_stop or floor.may_stop or ()),
         not_applicable={name: tuple(one) for name, one in {**floor.not_applicable, **mine.not_applicable}.items()},
         waivers=_waivers(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,

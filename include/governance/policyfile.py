@@ -15,6 +15,7 @@ from governance.yamlfile import Document, Fault, Strict
 
 Over = Literal["everything", "attributes", "intersections", "groups"]
 Condition = Literal["no champion", "no persons", "no vulnerability database", "not trained here", "not a classifier"]
+NoTarget = Literal["keep_and_call", "suspend"]
 Number = int | float
 
 LIMITS = ("at_least", "at_most", "warn_below", "warn_above")
@@ -182,7 +183,8 @@ class TierFile(Strict):
     """``policies/<tier>.yaml``: the floor.
 
     What was added later has a default, so that the files which older permits carry read as they did: no waiver, no
-    condition granted, nothing judged of findings. ``governance check`` wants them written.
+    condition granted, nothing judged of findings, nobody stops a model on the page, and a model without a version to
+    roll back to serves on. ``governance check`` wants them written.
     """
 
     tier: Tier
@@ -196,6 +198,8 @@ class TierFile(Strict):
     unknown_authors: Literal["block", "warn"]
     overdue_findings: Literal["block", "warn"] | None = None
     personal_data: Literal["mask", "refuse"] = "refuse"
+    no_rollback_target: NoTarget | None = None
+    may_stop: list[str] | None = Field(default=None, min_length=1)
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: Waivers | None = None
     alternatives: Alternatives
@@ -217,6 +221,8 @@ class PolicyFile(Strict):
     unknown_authors: Literal["block", "warn"] | None = None
     overdue_findings: Literal["block", "warn"] | None = None
     personal_data: Literal["mask", "refuse"] | None = None
+    no_rollback_target: NoTarget | None = None
+    may_stop: list[str] | None = Field(default=None, min_length=1)
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: WaiversText = WaiversText()
     alternatives: Alternatives | None = None
@@ -317,6 +323,8 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "unknown_authors": lambda mine, floor: mine == floor or mine == "block",
     "overdue_findings": lambda mine, floor: mine == floor or mine == "block",
     "personal_data": lambda mine, floor: mine == floor or mine == "refuse",
+    "no_rollback_target": lambda mine, floor: mine == floor or mine == "suspend",
+    "may_stop": lambda mine, floor: set(mine) >= set(floor),  # stopping is the safe side: more may, never fewer
     "longest_days": lambda mine, floor: mine <= floor,
     "minimum_rows": lambda mine, floor: mine <= floor,
     "windows": lambda mine, floor: mine <= floor,

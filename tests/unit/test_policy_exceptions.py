@@ -443,3 +443,30 @@ class TestPersonalDataAndFindings:
         said = {yaml.safe_load((TIERS / f"{tier}.yaml").read_text())["overdue_findings"] for tier in TIER_NAMES}
 
         assert said == {"block"}
+
+    def test_the_tiers_say_what_happens_without_a_version_to_roll_back_to_and_who_may_stop(self) -> None:
+        said = {name: yaml.safe_load((TIERS / f"{name}.yaml").read_text()) for name in TIER_NAMES}
+
+        assert {name: text["no_rollback_target"] for name, text in said.items()} == {
+            "high": "suspend", "medium": "keep_and_call", "low": "keep_and_call"
+        }  # fmt: skip
+        assert all({"model_risk", "platform"} <= set(text["may_stop"]) for text in said.values())
+
+    def test_a_model_may_be_suspended_rather_than_served_on_and_not_the_other_way_round(self) -> None:
+        assert combined({"no_rollback_target": "suspend"}, no_rollback_target="keep_and_call").no_rollback_target == (
+            "suspend"
+        )
+        assert "`no_rollback_target: keep_and_call` is looser" in refused(
+            {"no_rollback_target": "keep_and_call"}, no_rollback_target="suspend"
+        )
+
+    def test_more_roles_may_stop_a_model_than_the_tier_says_and_not_fewer(self) -> None:
+        more = {"may_stop": ["model_risk", "platform"]}
+
+        assert combined(more, may_stop=["platform"]).may_stop == ("model_risk", "platform")
+        assert "is looser" in refused({"may_stop": ["model_risk"]}, may_stop=["platform"])
+
+    def test_a_tier_of_an_older_permit_says_nothing_of_either(self) -> None:
+        policy = combined(no_rollback_target=None, may_stop=None)
+
+        assert (policy.no_rollback_target, policy.may_stop) == ("keep_and_call", ())

@@ -55,6 +55,17 @@ def grants(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Faul
         yield tier.fault((), found, "Write `overdue_findings: block`.")
 
 
+def incidents(tier: Document[TierFile]) -> Iterator[Fault]:
+    """Yield what a tier does not say of incidents."""
+    if tier.content.no_rollback_target is None:
+        found = "This tier does not say what happens where there is no version to roll back to: it would serve on."
+        yield tier.fault((), found, "Write `no_rollback_target: suspend`, or `keep_and_call`.")
+    if tier.content.may_stop is None:
+        yield tier.fault(
+            (), "This tier does not say who may stop a model on the page: nobody could.", "Write `may_stop:`."
+        )
+
+
 def _unknown(document: Document[Any], path: tuple[str, ...], patterns: Iterable[str]) -> Iterator[Fault]:
     for pattern in patterns:
         if not any(covers([pattern], name) for name in (*MEASURES, "rule.any")):

@@ -20,10 +20,11 @@ FIELDS = frozenset({"actor", "at", "data", "key", "kind", "log", "subject", "v",
 RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
         "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
-        "release", "revert", "message",
+        "release", "revert", "message", "operation", "rollback", "no_rollback", "resume", "stop", "incident",
     }),
     "review": frozenset({
-        "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed",
+        "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",
+        "incident", "incident_closed",
     }),
     "serving": frozenset({"served", "refused"}),
     "witness": frozenset({"checkpoint"}),

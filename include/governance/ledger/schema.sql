@@ -106,9 +106,10 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT CASE writer
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
-                                      'expired', 'alternatives', 'release', 'revert', 'message')
+                                      'expired', 'alternatives', 'release', 'revert', 'message', 'operation',
+                                      'rollback', 'no_rollback', 'resume', 'stop', 'incident')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
-                                      'finding_closed')
+                                      'finding_closed', 'stop', 'incident', 'incident_closed')
         WHEN 'serving'  THEN kind IN ('served', 'refused')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 def champion_release(run: Run) -> Entry | None:
     """Return the release that served when the run began; ``None`` where nothing did."""
     began = run.ledger.get(f"run:{run.model}:{run.run_id}")
-    changes = [*run.ledger.find(kind="release", subject=run.model), *run.ledger.find(kind="revert", subject=run.model)]
-    terms = entries.fold([change for change in changes if began is None or change.seq < began.seq])
-    return terms[-1].release if terms and terms[-1].until is None else None
+    return entries.serving(entries.terms(run.ledger, run.model, before=began.seq if began else None))
 
 
 def champion_of(run: Run, task: Task, rows: Array) -> Champion | None:

@@ -167,7 +167,7 @@ class Run:
         return entry
 
     def _champion_commit(self) -> str | None:
-        champion = entries.champion_entry(self.ledger, self.model)
+        champion = entries.last_served(self.ledger, self.model)
         if champion is None:
             return None
         evidence = entries.evidence_entry(self.ledger, self.model, champion.data["evidence"])

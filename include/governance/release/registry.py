@@ -10,6 +10,7 @@ MLflow's own loaders are never called, so nothing of a model runs here.
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,22 @@ from governance.training.tracking import EVIDENCE_FILE, MODEL_FOLDER
 CHAMPION = "champion"
 PERMIT_FOLDER = "permit"
 PING_SECONDS = 5.0
+STOPPED_TAG = "governance.stopped"
+"""Tag of a registered model that was stopped."""
+
+LONGEST_TAG = 4000
+"""Characters of a tag; MLflow takes 5,000 bytes at least."""
+
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where a model, a version or an alias is not there."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Where a model stands: the registry version that is champion, and the sentence with which it was stopped."""
+
+    champion: int | None = None
+    stopped: str | None = None
 
 
 class Registry:
@@ -50,21 +65,21 @@ class Registry:
                     return None
                 raise
 
-    def champions(self) -> dict[str, int]:
-        """Return model name → registry version, for every model that has a champion.
+    def followed(self) -> dict[str, "Followed"]:
+        """Return model name → where it stands, for every model that has a champion or was stopped.
 
         Raises:
             UnavailableError: MLflow does not answer.
         """
-        found: dict[str, int] = {}
+        found: dict[str, Followed] = {}
         token = None
         with self._answering():
             while True:
                 page = self._client.search_registered_models(max_results=1000, page_token=token)
-                found |= {model.name: int(model.aliases[CHAMPION]) for model in page if CHAMPION in model.aliases}
+                found |= {model.name: _followed(model) for model in page}
                 token = page.token
                 if not token:
-                    return found
+                    return {name: one for name, one in found.items() if one != Followed()}
 
     def set_champion(self, model: str, version: int) -> None:
         """Give a version the alias ``champion``; whichever had it loses it.
@@ -85,6 +100,25 @@ class Registry:
             return
         with self._answering():
             self._client.delete_registered_model_alias(model, CHAMPION)
+
+    def set_stopped(self, model: str, reason: str) -> None:
+        """Mark a model as stopped, with the sentence that says so.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        with self._answering():
+            self._client.set_registered_model_tag(model, STOPPED_TAG, reason[:LONGEST_TAG])
+
+    def clear_stopped(self, model: str) -> None:
+        """Take that mark away; harmless where there is none.
+
+        Raises:
+            UnavailableError: MLflow does not answer.
+        """
+        with self._answering():
+            if STOPPED_TAG in self._client.get_registered_model(model).tags:
+                self._client.delete_registered_model_tag(model, STOPPED_TAG)
 
     def tag(self, model: str, version: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version.
@@ -187,6 +221,11 @@ class Registry:
             httpx.get(f"{self.url}/health", timeout=PING_SECONDS).raise_for_status()
         except httpx.HTTPError as error:
             raise OSError(str(error) or type(error).__name__) from error
+
+
+def _followed(model: Any) -> Followed:
+    champion = model.aliases.get(CHAMPION)
+    return Followed(int(champion) if champion is not None else None, model.tags.get(STOPPED_TAG))
 
 
 def _first_line(error: Exception) -> str:

@@ -8,16 +8,14 @@ Not guaranteed: that two releases of one model at the same moment do not overtak
 another champion than its own after the test moves nothing back and says so.
 """
 
-import math
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from governance.data import snapshots
-from governance.errors import RefusedError
 from governance.ledger.log import Entry, Ledger
+from governance.release.attempt import SERVE_SECONDS, Attempt, OvertakenError, give_back, short
 from governance.release.registry import PERMIT_FOLDER, Registry
 from governance.release.scoring import ScoringService
 from governance.release.verify import Candidate, Verified, candidate_to_release, expect_same_files, verify_release
@@ -27,8 +25,6 @@ from governance.settings import Settings
 
 Json = dict[str, Any]
 
-SERVE_SECONDS = 60.0
-SMOKE_ROWS = 5
 STATE_TAG = "governance.state"
 
 
@@ -89,108 +85,34 @@ def release(
     candidate = candidate_to_release(settings, ledger, model, digest, now)
     service = ScoringService(settings.require("serving_url"))
     verified = _verify_in_mlflow(settings, ledger, registry, candidate, now)
-    attempt = _Attempt(ledger, registry, service, verified, _previous(ledger, model), actor)
+    key, previous = _key(ledger, model, digest), short(entries.champion_entry(ledger, model))
+    attempt = _Release(ledger, registry, service, verified, actor, key, previous)
     try:
-        registry.set_champion(model, candidate.registry_version)
+        attempt.begin()
         attempt.serve_and_test(serve_seconds)
         return attempt.record()
-    except _OvertakenError:
+    except OvertakenError:
         raise
     except Exception as error:  # whatever it was: what served before must serve again
         return attempt.move_back(str(error) or type(error).__name__)
 
 
-def smoke_test(service: ScoringService, verified: Verified) -> None:
-    """Put a few rows of the snapshot to the live endpoint, and compare with the verified bytes.
-
-    Raises:
-        RefusedError: It answered otherwise, or from another version.
-        UnavailableError: It does not answer.
-    """
-    model, inputs = verified.permitted.model, verified.permitted.inputs
-    rows = smoke_rows(verified)
-    answer = service.score(verified.permitted.permit.model, inputs.features, rows)
-    task, scores = model.description.asked, model.score(inputs.frame(rows))
-    answers = task.values(task.decide(scores, model.description.threshold))
-    digest = verified.candidate.digest
-    if answer["model"]["evidence"] != digest:
-        raise RefusedError(
-            f"Expected an answer from evidence {digest[:16]}…, found {answer['model']['evidence'][:16]}…"
-        )
-    if not (_alike(answer["predictions"], answers) and _alike(answer["scores"], scores.tolist())):
-        raise RefusedError(
-            f"Expected {_short(answers)} with scores {_short(scores.tolist())} from {service.url}, as the verified "
-            f"bytes give, found {_short(answer['predictions'])} with {_short(answer['scores'])}: what serves is not "
-            f"what was signed."
-        )
-
-
-def smoke_rows(verified: Verified, count: int = SMOKE_ROWS) -> list[list[Any]]:
-    """Return a few rows of the snapshot that meet the contract one by one, evenly spread and always the same.
-
-    Raises:
-        RefusedError: No row does: nothing could be tested.
-    """
-    inputs = verified.permitted.inputs
-    frame = snapshots.load(verified.snapshot)[list(inputs.features)]
-    step = max(1, len(frame) // (20 * count))
-    plain = [[_plain(value) for value in row] for row in frame.iloc[::step].itertuples(index=False)]
-    fitting = [row for row in plain if not inputs.arrange(inputs.features, [row])[1]]
-    if not fitting:
-        raise RefusedError(
-            f"Expected rows of snapshot {verified.snapshot.digest[:16]}… that meet the contract one by one, found none "
-            f"among {len(plain)}: the live endpoint cannot be tested. Look at contract.json."
-        )
-    return fitting[:: max(1, len(fitting) // count)][:count]
-
-
-class _OvertakenError(RefusedError):
-    """Another release moved the alias meanwhile."""
-
-
 @dataclass(frozen=True)
-class _Attempt:
-    """One attempt to bring a verified candidate into service."""
+class _Release(Attempt):
+    """One attempt to bring a verified candidate into service for the first time."""
 
-    ledger: Ledger
-    registry: Registry
-    service: ScoringService
-    verified: Verified
     previous: Json | None
-    actor: str
-
-    @property
-    def candidate(self) -> Candidate:
-        return self.verified.candidate
-
-    @property
-    def model(self) -> str:
-        return self.candidate.evidence.subject
-
-    def serve_and_test(self, seconds: float) -> None:
-        look = self.service.refresh(self.model)
-        self.service.wait_for(self.model, self.candidate.registry_version, self.candidate.digest, look, seconds)
-        smoke_test(self.service, self.verified)
 
     def record(self) -> Outcome:
         version = self.candidate.registry_version
-        champion = self.registry.champion(self.model)
-        if champion != version:
-            raise _OvertakenError(
-                f"Expected version {version} of {self.model} to be champion still, found {champion}: another release "
-                f"overtook this one. Nothing was recorded; look at `governance live {self.model}`."
-            )
+        self.expect_champion()
         self.registry.tag(self.model, version, {STATE_TAG: "released"})
-        key = _key(self.ledger, self.model, self.candidate.digest)
-        entry = self.ledger.append("release", self.model, self._data(), actor=self.actor, key=key)
+        entry = self.ledger.append("release", self.model, self._data(), actor=self.actor, key=self.key)
         return _outcome(entry, f"{self.model} {entry.data['version']} is released and serves.")
 
     def move_back(self, reason: str) -> Outcome:
         """Give the alias back first: what serves matters more than what is written."""
-        if self.previous is None:
-            self.registry.clear_champion(self.model)
-        else:
-            self.registry.set_champion(self.model, self.previous["registry_version"])
+        give_back(self.ledger, self.registry, self.model, self.previous)
         try:
             self.service.refresh(self.model)
         except Exception as error:  # the record of the way back must be written whatever it answers
@@ -202,19 +124,7 @@ class _Attempt:
         return _outcome(entry, reason, reverted=True)
 
     def _data(self) -> Json:
-        issued, document = self.candidate.permit.data["permit"], self.candidate.document
-        return {
-            "run_id": self.candidate.evidence.data["run_id"],
-            "version": issued["version"],
-            "registry_version": self.candidate.registry_version,
-            "evidence": self.candidate.digest,
-            "evidence_entry": self.candidate.evidence.key,
-            "manifest": issued["manifest"],
-            "snapshot": document["data"]["snapshot"],
-            "source": document["data"]["source"],
-            "previous": self.previous,
-            "permit_expires_at": issued["expires_at"],
-        }
+        return {**self.facts(), "run_id": self.candidate.evidence.data["run_id"], "previous": self.previous}
 
 
 def _verify_in_mlflow(
@@ -251,11 +161,6 @@ def _done(ledger: Ledger, registry: Registry, model: str, digest: str) -> Outcom
     return _outcome(done, reason, already=True)
 
 
-def _previous(ledger: Ledger, model: str) -> Json | None:
-    entry = entries.champion_entry(ledger, model)
-    return {name: entry.data[name] for name in ("version", "registry_version", "evidence")} if entry else None
-
-
 def _outcome(entry: Entry, reason: str, *, reverted: bool = False, already: bool = False) -> Outcome:
     data = entry.data
     return Outcome(
@@ -279,26 +184,3 @@ def _key(ledger: Ledger, model: str, digest: str) -> str:
 
 def _reverts(ledger: Ledger, model: str, digest: str) -> int:
     return sum(entry.data["evidence"] == digest for entry in ledger.find(kind="revert", subject=model))
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _alike(found: Any, expected: Any) -> bool:
-    """Whether two answers are the same but for the last bits of their numbers."""
-    if isinstance(found, list) and isinstance(expected, list):
-        return len(found) == len(expected) and all(map(_alike, found, expected))
-    if isinstance(found, float) or isinstance(expected, float):
-        numbers = all(isinstance(one, int | float) for one in (found, expected))
-        return numbers and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(found == expected)
-
-
-def _short(answers: Any) -> str:
-    if isinstance(answers, list):
-        return "[" + ", ".join(map(_short, answers)) + "]"
-    return f"{answers:.4f}" if isinstance(answers, float) else str(answers)

@@ -85,11 +85,8 @@ def candidate_to_release(settings: Settings, ledger: Ledger, model: str, digest:
         TamperedError: The ledger is not whole, or something in force is not what was signed.
         NotPermittedError: There is no permit, somebody rejected, or the permit does not permit.
     """
-    _expect_whole(ledger)
-    evidence = entries.evidence_entry(ledger, model, digest)
-    _expect_digest(evidence)
-    permit = entries.permit_entry(ledger, model, digest)
-    _expect_no_reject(ledger, evidence, permit)
+    expect_whole(ledger)
+    evidence, permit = _recorded(ledger, model, digest)
     spec = find_spec(settings, model)
     changes.expect_unchanged(settings, spec, evidence.data["evidence"])
     files = bundle.assemble(settings, ledger, spec, digest)
@@ -97,6 +94,36 @@ def candidate_to_release(settings: Settings, ledger: Ledger, model: str, digest:
     permitted = bundle.verify(files, keys, settings.environment, now)
     _expect_nothing_since(ledger, permitted, keys, now)
     return Candidate(evidence, permit, files)
+
+
+def candidate_to_restore(
+    settings: Settings, ledger: Ledger, model: str, digest: str, folder: Path, now: datetime
+) -> Candidate:
+    """Check the record of a version that served before.
+
+    The files are those that its permit was issued over and that its release put beside it, not those in force: a later
+    policy, spec or commit does not void an earlier permit. Overdue findings hold up what is new, not the way back.
+
+    Args:
+        settings: Where things are.
+        ledger: The record; whether it is whole is the caller's to ask (:func:`expect_whole`).
+        model: The model's name.
+        digest: Digest of the evidence.
+        folder: ``model/``, ``permit/`` and ``evidence/`` as fetched from MLflow.
+        now: The moment that the permit must cover.
+
+    Raises:
+        TamperedError: Something in MLflow is not what the ledger has or what was signed.
+        NotPermittedError: There is no permit, somebody rejected or revoked it, or it does not permit.
+    """
+    evidence, permit = _recorded(ledger, model, digest)
+    candidate = Candidate(evidence, permit, bundle.read(folder / PERMIT_FOLDER))
+    _expect_as_recorded(candidate)
+    expect_same_files(candidate, folder)
+    keys = PublicKeys.from_folder(settings.public_keys)
+    permitted = bundle.verify(candidate.files, keys, settings.environment, now)
+    _expect_waivers(ledger, permitted, keys, now)
+    return candidate
 
 
 def verify_release(settings: Settings, ledger: Ledger, candidate: Candidate, folder: Path, now: datetime) -> Verified:
@@ -139,7 +166,12 @@ def expect_same_files(candidate: Candidate, folder: Path) -> None:
             )
 
 
-def _expect_whole(ledger: Ledger) -> None:
+def expect_whole(ledger: Ledger) -> None:
+    """Refuse a ledger that was changed.
+
+    Raises:
+        TamperedError: Names the first fault.
+    """
     report = ledger_verify.verify(ledger)
     if not report.whole:
         first = report.faults[0]
@@ -147,6 +179,27 @@ def _expect_whole(ledger: Ledger) -> None:
             f"Expected a whole ledger, found {len(report.faults)} faults, the first in entry {first.seq}: "
             f"{first.message}. Nothing is released on a record that was changed. Run `governance ledger verify`."
         )
+
+
+def _recorded(ledger: Ledger, model: str, digest: str) -> tuple[Entry, Entry]:
+    """Return the entries of evidence and permit, which nobody rejected or revoked."""
+    evidence = entries.evidence_entry(ledger, model, digest)
+    _expect_digest(evidence)
+    permit = entries.permit_entry(ledger, model, digest)
+    _expect_no_reject(ledger, evidence, permit)
+    entries.expect_not_revoked(ledger, model, digest)
+    return evidence, permit
+
+
+def _expect_as_recorded(candidate: Candidate) -> None:
+    recorded = {"evidence.json": candidate.document, "permit.json": dict(candidate.permit.data)}
+    for name, document in recorded.items():
+        expected, found = canonical.digest(document), digest_of_bytes(candidate.files.files()[name])
+        if expected != found:
+            raise TamperedError(
+                f"{PERMIT_FOLDER}/{name} in MLflow: expected SHA-256 {expected[:16]}…, as in the ledger, found "
+                f"{found[:16]}…. Find out who changed it; this version can serve no more."
+            )
 
 
 def _expect_digest(evidence: Entry) -> None:
@@ -176,14 +229,19 @@ def _expect_no_reject(ledger: Ledger, evidence: Entry, permit: Entry) -> None:
         )
 
 
-def _expect_nothing_since(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: datetime) -> None:
-    """Ask the ledger what happened after the evidence was written: a waiver rejected, a finding overdue."""
-    document, model = permitted.evidence, permitted.model
-    ended = waivers.ended_since(ledger, document, permitted.policy, permitted.people, keys, now)
+def _expect_waivers(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: datetime) -> None:
+    """Ask the ledger whether a waiver ended or was rejected since the evidence was written."""
+    ended = waivers.ended_since(ledger, permitted.evidence, permitted.policy, permitted.people, keys, now)
     if ended:
         raise NotPermittedError(f"Expected every waiver that this verdict rests on in force, but {ended}.")
+
+
+def _expect_nothing_since(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: datetime) -> None:
+    """Ask the ledger what happened after the evidence was written: a waiver rejected, a finding overdue."""
+    _expect_waivers(ledger, permitted, keys, now)
     if permitted.policy.overdue_findings != "block":
         return
+    model = permitted.model
     late = findings.overdue(findings.of_model(ledger, model, keys), now)
     if late:
         raise NotPermittedError(

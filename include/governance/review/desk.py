@@ -117,6 +117,7 @@ class ModelRow:
     permit_until: datetime | None
     last: Request | None
     fault: str | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ class ReviewDesk:
             RefusedError: There is no history to answer from, and the policy blocks on that.
         """
         spec, policy = find_spec(self.settings, model), self.policy(model)
-        champion = entries.champion_entry(self.ledger, model)
+        champion = entries.last_served(self.ledger, model)
         since = None
         if champion is not None:
             since = entries.evidence_entry(self.ledger, model, champion.data["evidence"]).data["evidence"]
@@ -504,9 +505,10 @@ class ReviewDesk:
             request = self._request(last) if last else None
         except GovernanceError as error:
             return ModelRow(name, name, "–", "–", None, None, None, fault=str(error))
-        released = [entry for entry in self.ledger.find(kind="release", subject=name) if not entry.data.get("reverted")]
-        champion = released[-1].data if released else None
+        served = entries.champion_entry(self.ledger, name)
+        champion = served.data if served else None
         until = datetime.fromisoformat(champion["permit_expires_at"]) if champion else None
+        halt = entries.halt_of(self.ledger, name) if served is None else None
         return ModelRow(
             name,
             spec.title,
@@ -515,6 +517,7 @@ class ReviewDesk:
             champion["version"] if champion else None,
             until,
             request,
+            stopped=halt.sentence if halt else None,
         )
 
     def policy(self, model: str) -> Policy:

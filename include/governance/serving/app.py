@@ -29,6 +29,7 @@ from governance.serving.champions import Champions, Clock, Serving, now_utc
 from governance.serving.metrics import Metrics, label
 from governance.serving.record import Record
 from governance.serving.scorer import Scores
+from governance.serving.stops import Stops
 from governance.settings import Settings, load_settings
 
 Json = dict[str, Any]
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> Fast
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
-    champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock)
+    champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock, Stops(ledger))
     champions.start()
     try:
         yield
@@ -92,7 +93,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def invoke_only(request: Request) -> Response:
     """Score rows with the only model that there is."""
-    known = [name for name, state in _champions(request).states.items() if state.serving or state.champion]
+    known = [
+        name for name, state in _champions(request).states.items() if state.serving or state.champion or state.stopped
+    ]
     if len(known) != 1:
         raise RefusalError(
             404 if known else 503,
@@ -154,11 +157,18 @@ async def ready(request: Request) -> JSONResponse:
     """Say whether every champion serves, and why not."""
     champions = _champions(request)
     now, states = champions.now(), sorted(champions.states.items())
-    reasons = {name: reason for name, state in states if (reason := state.why_not(now)) and state.champion}
+    stopped = {name: state.stopped for name, state in states if state.stopped}  # on purpose: the others serve on
+    reasons = {
+        name: reason
+        for name, state in states
+        if (reason := state.why_not(now)) and state.champion and name not in stopped
+    }
     warnings = {name: w for name, state in states if state.serving and (w := state.serving.ended(now))}
     serves = [name for name, state in states if state.serving and name not in reasons]
-    reason = None if serves or reasons else champions.problem or "No model has a champion: nothing was released."
-    document = {"ready": not reasons and not reason, "serving": serves, "refused": reasons, "warnings": warnings}
+    nothing = " ".join(stopped.values()) or "No model has a champion: nothing was released."
+    reason = None if serves or reasons else champions.problem or nothing
+    document = {"ready": not reasons and not reason, "serving": serves, "refused": reasons, "stopped": stopped}
+    document["warnings"] = warnings
     document |= {"reason": reason, "mlflow": champions.problem, "ledger_waiting": champions.waiting}
     return JSONResponse(document, status_code=200 if document["ready"] else 503)
 

@@ -4,6 +4,9 @@ A thread looks every two seconds, and at once when it is nudged, which version o
 fetched, verified and loaded beside the old one, which serves until then, and goes on serving where the new one is
 refused. An alias is a wish; only a permit that is verified from the bytes makes it come true.
 
+A model that was stopped serves nothing, whatever the alias says, but the one version that a release or rollback is
+bringing back (:mod:`governance.serving.stops`).
+
 A permit that ends while its model serves is noticed with every request: the signed policy says whether the model stops
 or goes on with an alert. Loading anew is refused in either case.
 """
@@ -11,18 +14,19 @@ or goes on with an alert. Loading anew is refused in either case.
 import logging
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from governance.errors import GovernanceError, UnavailableError
+from governance.errors import GovernanceError, NotPermittedError, UnavailableError
 from governance.keys import PublicKeys
 from governance.release.loading import Permitted, Wanted, load_permitted
-from governance.release.registry import Registry
+from governance.release.registry import Followed, Registry
 from governance.serving.record import Record
 from governance.serving.scorer import Scorer
+from governance.serving.stops import Stops
 from governance.settings import Settings
 
 POLL_SECONDS = 2.0
@@ -96,9 +100,12 @@ class State:
     champion: int | None = None
     serving: Serving | None = None
     refused: Refused | None = None
+    stopped: str | None = None
 
     def why_not(self, now: datetime) -> str | None:
         """Say why the champion does not serve, or ``None`` where it does."""
+        if self.stopped:
+            return self.stopped
         if self.refused:
             return self.refused.reason
         if self.serving is None:
@@ -106,10 +113,11 @@ class State:
         return self.serving.stopped(now)
 
     def to_dict(self, now: datetime) -> Json:
-        """Return the JSON form: ``state`` is ``serving``, ``refused`` or ``none``."""
-        stopped = self.serving.stopped(now) if self.serving else None
-        serves = self.serving is not None and stopped is None
-        state = "serving" if serves else "refused" if self.refused or stopped else "none"
+        """Return the JSON form: ``state`` is ``serving``, ``stopped``, ``refused`` or ``none``."""
+        ended = self.serving.stopped(now) if self.serving else None
+        serves = self.serving is not None and ended is None
+        others = "stopped" if self.stopped else "refused" if self.refused or ended else "none"
+        state = "serving" if serves else others
         document: Json = {"model": self.model, "state": state, "champion": self.champion, "reason": self.why_not(now)}
         if self.serving:
             document |= _described(self.serving)
@@ -131,14 +139,16 @@ class Champions:
         settings: Where MLflow and the public keys are, and which environment this is.
         record: Where starts and refusals are noted.
         clock: What time it is.
+        stops: Which models were stopped.
     """
 
-    def __init__(self, settings: Settings, record: Record, clock: Clock) -> None:
+    def __init__(self, settings: Settings, record: Record, clock: Clock, stops: Stops) -> None:
         self.now = clock
         self.problem: str | None = "The scoring service has just started and has not seen MLflow yet."
         self.states: dict[str, State] = {}
         self._settings = settings
         self._record = record
+        self._stops = stops
         self._registry = Registry(settings.require("mlflow_url"))
         self.looked = 0
         self._started = 0
@@ -180,15 +190,33 @@ class Champions:
         with self._lock:
             self._started += 1
             number, nudged, self._nudged = self._started, self._nudged, set()
+        followed: Mapping[str, Followed] | None = None
         try:
-            champions = self._registry.champions()
+            followed = self._registry.followed()
             self.problem = None
-            for model in sorted({*champions, *self.states}):
-                self._follow(model, champions.get(model), nudged=model in nudged)
         except UnavailableError as error:
             self.problem = str(error)
+        self._stops.look()  # after MLflow: who sees the alias of what is brought back sees that it may be loaded, too
+        if followed is None:
+            self._halt_what_serves()
+        else:
+            self._follow_each(followed, nudged)
         self._record.flush()
         self.looked = number
+
+    def _follow_each(self, followed: Mapping[str, Followed], nudged: Set[str]) -> None:
+        try:
+            for model in sorted({*followed, *self.states, *self._stops.halts}):
+                self._follow(model, followed.get(model, Followed()), nudged=model in nudged)
+        except UnavailableError as error:
+            self.problem = str(error)
+
+    def _halt_what_serves(self) -> None:
+        """Let go of what was stopped, while MLflow cannot be asked."""
+        for model, state in list(self.states.items()):
+            barred = self._barred(model, Followed(), state.serving)
+            if barred:
+                self.states[model] = State(model, state.champion, stopped=barred)
 
     def _follow_all(self) -> None:
         while not self._ending.is_set():
@@ -200,19 +228,37 @@ class Champions:
             self._wake.wait(POLL_SECONDS)
             self._wake.clear()
 
-    def _follow(self, model: str, champion: int | None, *, nudged: bool) -> None:
-        state = replace(self.state(model), champion=champion)
-        if champion is None:
-            self.states[model] = State(model)
+    def _follow(self, model: str, followed: Followed, *, nudged: bool) -> None:
+        champion, state = followed.champion, self.state(model)
+        barred = self._barred(model, followed, state.serving)
+        if barred:
+            state = State(model, stopped=barred, refused=state.refused)
+        state = replace(state, champion=champion, stopped=barred)
+        if champion is None or (barred and not self._lifted(model, followed)):
+            self.states[model] = State(model, champion, stopped=barred)
+            self._note_barred(model, champion, barred)
         elif state.serving and state.serving.registry_version == champion:
             self.states[model] = replace(state, refused=None)
             self._note_end(state.serving, model)
         elif nudged or not _refused_lately(state, champion, self.now()):
             self._change(state, champion)
 
+    def _barred(self, model: str, followed: Followed, serving: Serving | None) -> str | None:
+        """Say why a model must not serve what it serves, or anything at all; ``None`` where it may."""
+        halt = self._stops.halts.get(model)
+        if halt is not None and (serving is None or serving.evidence not in halt.lifted):
+            return halt.sentence
+        return followed.stopped
+
+    def _lifted(self, model: str, followed: Followed) -> bool:
+        """Whether some version is being brought back, so that it is worth a look which one is champion."""
+        halt = self._stops.halts.get(model)
+        return halt is not None and bool(halt.lifted) and followed.stopped is None
+
     def _change(self, state: State, champion: int) -> None:
         try:
             permitted = self._load(state.model, champion)
+            self._expect_not_stopped(permitted)
         except UnavailableError as error:  # says nothing about the version: not a refusal, so tried again at once
             self.states[state.model] = replace(state, refused=Refused(champion, str(error), self.now(), passing=True))
             return
@@ -222,7 +268,7 @@ class Champions:
             self._record.refused(state.model, {"registry_version": champion, "reason": reason})
             return
         serving = Serving(permitted, Scorer(permitted), self.now())
-        self.states[state.model] = replace(state, serving=serving, refused=None)
+        self.states[state.model] = replace(state, serving=serving, refused=None, stopped=None)
         self._record.served(state.model, _described(serving))
 
     def _load(self, model: str, version: int) -> Permitted:
@@ -231,6 +277,15 @@ class Champions:
         with tempfile.TemporaryDirectory(prefix="champion-") as name:
             folder = self._registry.fetch(model, version, Path(name))
             return load_permitted(folder, Wanted(model, version, self._settings.environment, self.now()), keys)
+
+    def _expect_not_stopped(self, permitted: Permitted) -> None:
+        halt = self._stops.halts.get(permitted.permit.model)
+        if halt is not None and permitted.permit.evidence_digest not in halt.lifted:
+            raise NotPermittedError(halt.sentence)
+
+    def _note_barred(self, model: str, champion: int | None, barred: str | None) -> None:
+        if champion is not None and barred:
+            self._record.refused(model, {"registry_version": champion, "reason": barred})
 
     def _note_end(self, serving: Serving, model: str) -> None:
         stopped = serving.stopped(self.now())

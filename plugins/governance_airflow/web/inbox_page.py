@@ -28,6 +28,7 @@ class State:
 
 
 EXPIRED = State(0, "permit expired", "lock", "bad")
+STOPPED = State(0, "stopped", "block", "bad")
 FAULT = State(1, "folder has faults", "fault", "bad")
 IN_ORDER = State(9, "in order", "pass")
 NEVER_RUN = State(8, "not judged yet", "na", "attention")
@@ -119,6 +120,8 @@ def state_of(row: ModelRow, now: datetime) -> State:
     """Return a model's state in a word."""
     if row.fault:
         return FAULT
+    if row.stopped:
+        return STOPPED
     if row.permit_until and row.permit_until <= now:
         return EXPIRED
     if row.last is None:

@@ -365,6 +365,14 @@ BROKEN: dict[str, tuple] = {
         [("high", "overdue_findings: block", "# nothing on findings:")],
         ("high", "# What a model", "none would ever stop a release", "`overdue_findings: block`"),
     ),
+    "a tier without a word on what happens without a version to roll back to": (
+        [("high", "no_rollback_target: suspend", "# nothing:")],
+        ("high", "# What a model", "it would serve on", "`no_rollback_target: suspend`"),
+    ),
+    "a tier without a word on who may stop a model": (
+        [("high", "may_stop: [", "# [")],
+        ("high", "# What a model", "nobody could", "`may_stop:`"),
+    ),
 }
 
 
