@@ -399,6 +399,28 @@ def live(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="What was decided about a watched model, by which rule and why.")
+def decision(
+    model: Model,
+    day: Annotated[str | None, typer.Argument(help="When the window ended: 2026-03-03.", show_default=False)] = None,
+    history: Annotated[int | None, typer.Option(min=1, help="List the last so many, a line each.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say what was decided about a model that serves, and why.
+
+    Exit code 0: nothing to do; 2: a fault, or something was done about it; 3: too little was seen to decide.
+
+    Example: governance decision loan 2026-03-03
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import decision as command
+
+        return command.decision(settings, model, day, history=history)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="Run the scoring service.")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

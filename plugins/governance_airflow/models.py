@@ -6,11 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from airflow.sdk import Asset
+from croniter import croniter
 
 from governance.settings import load_settings
+
+DAILY = ("0 6 * * *", "UTC")
+"""When a model is looked at that says nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class GovernedModel:
         tier: Its risk tier.
         roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
         asset: What other teams' DAGs are scheduled on: updated by every release.
+        schedule: When it is looked at, as cron writes it, and in which time zone.
     """
 
     name: str
@@ -32,6 +38,7 @@ class GovernedModel:
     tier: str
     roles: tuple[str, ...]
     asset: Asset
+    schedule: tuple[str, str] = DAILY
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -48,11 +55,23 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             spec = _read(folder / "model.yaml")
             roles = _roles(_read(folder / "policy.yaml"), settings.policies)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
+            schedule = _schedule(spec.get("monitoring") or {})
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, facts = (), (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
+            roles, schedule = (), DAILY
+            facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset)
+        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule)
+
+
+def _schedule(written: dict[str, Any]) -> tuple[str, str]:
+    """Return when a model is looked at; daily where it is written wrongly, for one folder must not stop all others."""
+    schedule, timezone = str(written.get("schedule", DAILY[0])), str(written.get("timezone", DAILY[1]))
+    try:
+        ZoneInfo(timezone)
+        return (schedule, timezone) if croniter.is_valid(schedule) else DAILY
+    except (ZoneInfoNotFoundError, ValueError):
+        return DAILY
 
 
 def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:

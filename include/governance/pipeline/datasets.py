@@ -140,6 +140,16 @@ def measured(model: str, family: str) -> Dataset:
     return Dataset(NAMESPACE, f"{model}/{family}")
 
 
+def window(model: str, digest: str) -> Dataset:
+    """What production saw in a window, frozen."""
+    return _one(model, "window", digest)
+
+
+def decided(model: str, leaf: str) -> Dataset:
+    """What was decided about a window."""
+    return _one(model, "decided", leaf)
+
+
 def evidence_dataset(model: str, digest: str) -> Dataset:
     """The evidence, by its digest."""
     return _one(model, "evidence", digest)

@@ -9,7 +9,7 @@ from typing import Any
 from governance import canonical
 from governance.catalog import ModelSpec, People, find_spec, people_of
 from governance.code import CodeState, code_state
-from governance.errors import InputError
+from governance.errors import InputError, RefusedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
@@ -21,7 +21,10 @@ from governance.training.fetch import require_form
 Json = dict[str, Any]
 
 BUMPS = ("major", "minor", "patch")
-REQUEST_KEYS = ("reason", "parameters", "source", "bump", "model_uri")
+REQUEST_KEYS = ("reason", "parameters", "source", "bump", "model_uri", "decision")
+
+MONITOR = "monitor"
+"""Who acts where no person does. It is nobody in people.yaml, and so signs nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ class Request:
     bump: str
     started_by: str
     model_uri: str | None = None
+    decision: str | None = None
 
     def to_dict(self) -> Json:
-        """Return the JSON form."""
-        return dict(self.__dict__)
+        """Return the JSON form; of a run that no monitor asked for, it is as it was before there were any."""
+        return {name: value for name, value in self.__dict__.items() if name != "decision" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -186,8 +190,9 @@ def open_run(
         model: The model's name.
         run_id: A name of the run that is unique for the model.
         asked: ``reason`` (required), ``parameters``, ``source``, ``bump``, ``model_uri`` (of a model that was trained
-            elsewhere); anything else is refused.
-        started_by: The login of the person who triggered it.
+            elsewhere), ``decision`` (of a monitor, by its key); anything else is refused.
+        started_by: The login of the person who triggered it; ``None`` where a monitor did, and then the decision says
+            so.
 
     Raises:
         InputError: The request is not right, or the starter is not in ``people.yaml``.
@@ -196,6 +201,8 @@ def open_run(
     policy = load_policy(settings.models / model, settings.policies)
     known = ledger.get(f"run:{model}:{run_id}")
     request = Request(**known.data["request"]) if known else _request(asked, people, started_by)
+    if known is None and request.decision is not None:
+        _require_asked_for(ledger, model, run_id, request.decision)
     if known is None:
         data = {"run_id": run_id, "request": request.to_dict()}
         ledger.append("run", model, data, actor=request.started_by, key=f"run:{model}:{run_id}")
@@ -229,7 +236,8 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     seed = parameters.get("seed", 0)
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"Expected the parameter seed to be a whole number from 0 to 2^32 - 1, found {seed!r}.")
-    if not started_by:
+    decision = asked.get("decision") or None
+    if not started_by and not decision:
         raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
     model_uri = asked.get("model_uri") or None
     if model_uri is not None and set(parameters) - {"seed", "threshold"}:
@@ -240,4 +248,19 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     if model_uri is not None:
         require_form(str(model_uri))
     source = asked.get("source") or None
-    return Request(reason, dict(parameters), source, bump, people.identity(started_by), model_uri)
+    starter = people.identity(started_by) if started_by else MONITOR
+    return Request(reason, dict(parameters), source, bump, starter, model_uri, str(decision) if decision else None)
+
+
+def _require_asked_for(ledger: Ledger, model: str, run_id: str, key: str) -> None:
+    """Refuse a run that says a monitor asked for it, where none did, or asked for another."""
+    entry = ledger.get(key)
+    asked = entry is not None and (entry.kind, entry.subject) == ("monitoring", model)
+    retrain = (
+        asked and entry is not None and entry.data["decision"]["action"] == "retrain" and not entry.data["dry_run"]
+    )
+    if not retrain or entry is None or run_id != f"retrain-{entry.leaf[:24]}":
+        raise RefusedError(
+            f"Expected a decision to train {model} again under the key {key!r}, and its own run, found none. Such a "
+            f"run is started by monitor_{model} alone; trigger one by hand without `decision`."
+        )

@@ -44,11 +44,9 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the step; the summary becomes the task's XCom, for people only."""
         from governance.errors import GovernanceError, UnavailableError, no_room
-        from governance.pipeline import step
 
         try:
-            run = open_run_of(context, self.model)
-            done: Step = step(self.step)(run, **self.arguments)
+            run, done = self.work(context)
             self.lineage = done.lineage
             notify.tell(run, done.messages)
         except UnavailableError:
@@ -64,6 +62,13 @@ class StepOperator(BaseOperator):
             self.log.error("%s", done.failed)
             raise ToldError(done.failed)
         return done.summary
+
+    def work(self, context: Context) -> tuple[Run, Step]:
+        """Run the step, and return the run that it is part of and what it left behind."""
+        from governance.pipeline import step
+
+        run = open_run_of(context, self.model)
+        return run, step(self.step)(run, **self.arguments)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""

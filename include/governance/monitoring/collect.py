@@ -1,0 +1,179 @@
+"""The window: what production saw, frozen, and held against the contract."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from governance.data import snapshots
+from governance.data.contracts import CRITICAL, feature_types
+from governance.data.snapshots import Snapshot
+from governance.errors import InputError
+from governance.ledger.log import Entry
+from governance.measures.intervals import wilson
+from governance.monitoring.watch import WINDOW, Watch
+from governance.pipeline import datasets
+from governance.pipeline.run import Step
+from governance.predictions.reading import Logged, read_window
+from governance.records import Dataset, Lineage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from governance.data.contracts import ExpectationResult
+
+Json = dict[str, Any]
+
+AT, REQUEST, ROW = "_at", "_request", "_row"
+LONGEST_WAIT = 120
+"""Seconds."""
+
+PREDICTION, LABEL, SCORE = "_prediction", "_label", "_score"
+"""Columns of a frozen window beside the features; a feature's name never begins so."""
+
+
+def collect(watch: Watch) -> Step:
+    """Take the window from the prediction log, freeze it, and run the contract on it.
+
+    Only what the champion answered is frozen: a window in which another version served, too, is counted by version.
+    Nothing is frozen where nothing was asked, and nothing is looked at where nothing serves.
+    """
+    if watch.champion is None:
+        return Step({}, skipped=f"No version of {watch.model} served when the window ended.")
+    entry = watch.entry(WINDOW) or watch.record(WINDOW, _collected(watch))
+    data = entry.data
+    said = {name: data[name] for name in ("rows", "labelled", "by_version")}
+    frozen = Snapshot.from_dict(data["snapshot"]) if data["snapshot"] else None
+    written = [datasets.window(watch.model, frozen.digest)] if frozen else []
+    return Step(
+        {**said, "faults": data["faults"]}, Lineage([Dataset("governance", f"{watch.model}/predictions")], written)
+    )
+
+
+def await_cut_off(as_of: datetime) -> None:
+    """Wait until the cut-off has passed, for what arrives before it is part of the window.
+
+    Raises:
+        InputError: It is further away than a monitor waits.
+    """
+    left = (as_of - datetime.now(UTC)).total_seconds()
+    if left > LONGEST_WAIT:
+        raise InputError(
+            f"Expected a cut-off at most {LONGEST_WAIT} s ahead, found {as_of:%d %b %Y %H:%M:%S} UTC. "
+            f"A window is looked at when it is over."
+        )
+    if left > 0:
+        time.sleep(left)
+
+
+def window_of(entry: Entry) -> "pd.DataFrame":
+    """Return the frozen rows of a window, verified: features, answers, labels, protected columns.
+
+    Raises:
+        TamperedError: They are not what was frozen.
+    """
+    frozen = Snapshot.from_dict(entry.data["snapshot"])
+    frame = snapshots.load(frozen, snapshots.DATA)
+    return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+
+
+def scores_of(frame: "pd.DataFrame") -> Any:
+    """Return the scores of a frozen window, shape (n) or (n, classes)."""
+    names = [str(name) for name in frame.columns if str(name).startswith(SCORE)]
+    return frame[SCORE].to_numpy() if names == [SCORE] else frame.loc[:, sorted(names, key=_number)].to_numpy()
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("_")[2])
+
+
+def _collected(watch: Watch) -> Json:
+    await_cut_off(watch.as_of)
+    dsn = watch.run.settings.require("ledger_url")
+    logged = read_window(dsn, watch.model, watch.since, watch.until, watch.as_of)
+    by_version = {str(name): int(n) for name, n in logged.rows["version"].value_counts().sort_index().items()}
+    mine = _of_champion(watch, logged)
+    frame = _frame(logged, mine, feature_types(watch.run.spec.contract, list(watch.run.spec.features)))
+    counted = {"rows": len(frame), "by_version": by_version, "unmatched": int(logged.unmatched)}
+    counted |= {"labelled": int(frame[LABEL].notna().sum()) if len(frame) else 0}
+    counted |= {"champion": watch.champion.data["evidence"] if watch.champion else None}
+    if not len(frame):
+        return {**counted, "snapshot": None, "faults": [], "warnings": []}
+    protected = [name for name in logged.protected.columns if name in frame.columns]
+    frozen = snapshots.freeze(
+        frame, model=f"{watch.model}.windows", root=watch.run.settings.snapshots, protected_columns=protected
+    )
+    faults, warnings = _broken(watch, frame[[name for name in watch.run.spec.features if name in frame.columns]])
+    return {**counted, "snapshot": frozen.to_dict(), "faults": faults, "warnings": warnings}
+
+
+def _of_champion(watch: Watch, logged: Logged) -> Any:
+    if watch.champion is None:
+        return logged.rows.index[:0]
+    return logged.rows.index[logged.rows["evidence"] == watch.champion.data["evidence"]]
+
+
+def _frame(logged: Logged, mine: Any, types: Mapping[str, str]) -> "pd.DataFrame":
+    rows = logged.rows.loc[mine]
+    answers = {AT: rows["at"], REQUEST: rows["request_id"], ROW: rows["row"], PREDICTION: rows["prediction"]}
+    answers |= {f"_{name}": rows[name] for name in rows.columns if name == "score" or name.startswith("score_")}
+    protected = logged.protected.loc[mine].dropna(axis="columns", how="all")
+    features = logged.features.loc[mine]
+    typed = {name: _typed(features[name], types[name]) for name in features.columns if name in types}
+    told: Any = features.assign(**typed, **answers, **{LABEL: logged.labels.loc[mine]})
+    frame: pd.DataFrame = told.join(protected).reset_index(drop=True)
+    return frame
+
+
+def _typed(values: Any, kind: str) -> Any:
+    """Return values as the type that the contract names: a request's JSON knows one kind of number only.
+
+    What does not fit its type stays as it is, and the contract says so.
+    """
+    import pandas as pd
+
+    with contextlib.suppress(ValueError, TypeError):
+        if kind == "timestamp":
+            return pd.to_datetime(values, utc=True)
+        if kind == "float64":
+            return values.astype("float64")
+        if kind in ("int64", "bool") and values.notna().all():
+            typed = values.astype(kind)
+            return typed if (typed == values).all() else values
+        if kind == "int64":
+            return values.astype("float64")
+    return values
+
+
+def _broken(watch: Watch, features: "pd.DataFrame") -> tuple[list[str], list[str]]:
+    """Return what of the contract's demands on values the window breaks by more than chance: critical ones, and others.
+
+    Demands on the table (how many rows, which columns) and on its middle (means, medians) are of a delivery of training
+    data; a window is smaller, and its middle is what drift measures.
+    """
+    from governance.data.contracts import run_contract
+
+    names: Sequence[str] = list(watch.run.spec.features)
+    result = run_contract(features, watch.run.spec.contract, values_of=names)
+    unmet = [one for one in result.unmet() if not may_be_chance(one, features)]
+    return (
+        [one.sentence for one in unmet if one.severity == CRITICAL],
+        [one.sentence for one in unmet if one.severity != CRITICAL],
+    )
+
+
+def may_be_chance(result: "ExpectationResult", features: "pd.DataFrame") -> bool:
+    """Say whether a share of rows may be beyond what is tolerated only because the window is small.
+
+    Formula: the tolerated share lies within Wilson's interval of the share that was found. What holds for every row, or
+    does not, is never chance.
+    """
+    if result.tolerated is None or result.column not in features:
+        return False
+    rows = len(features)
+    if result.unexpected_count is not None:
+        low, _ = wilson(result.unexpected_count, rows)
+        return low <= result.tolerated[1]
+    low, high = wilson(int(features[result.column].isna().sum()), rows)
+    return low <= result.tolerated[1] and high >= result.tolerated[0]

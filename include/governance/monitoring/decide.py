@@ -1,0 +1,77 @@
+"""Decide about the window, record it, and say so to people where something is done or somebody must look."""
+
+from typing import Any
+
+from governance.ledger.log import Entry
+from governance.monitoring.decision import Decision, Seen, decide
+from governance.monitoring.facts import measurements_of, validated_of
+from governance.monitoring.standing import standing_of
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
+from governance.pipeline import datasets
+from governance.pipeline.run import Message, Step
+from governance.records import Lineage
+
+Json = dict[str, Any]
+
+HEADLINES = {
+    "silent": "nothing was asked",
+    "data_fault": "data fault: nothing is trained on it",
+    "too_few": "too few rows to decide",
+    "roll_back": "roll back",
+    "call": "somebody must look",
+    "retrain": "train again",
+    "nothing": "nothing to do",
+}
+"""Each action in words."""
+
+ACTED = ("roll_back", "retrain")
+"""What a DAG is started for."""
+
+
+def decide_window(watch: Watch) -> Step:
+    """Decide once. What is decided is done by the tasks that follow, which believe this entry and nothing else."""
+    entry = watch.entry(DECIDED) or watch.record(DECIDED, _decided(watch))
+    data = entry.data["decision"]
+    lineage = Lineage([datasets.measured(watch.model, "monitoring")], [datasets.decided(watch.model, entry.leaf)])
+    return Step({"decision": data["action"], "because": data["because"]}, lineage, list(_messages(watch, entry)))
+
+
+def sentence_of(entry: Entry) -> str:
+    """Return a decision in a line."""
+    data = entry.data
+    day = f"{data['since'][:16].replace('T', ' ')} to {data['until'][:16].replace('T', ' ')}"
+    dry = " (dry run: nothing is done)" if data["dry_run"] and data["decision"]["action"] in ACTED else ""
+    headline = HEADLINES[data["decision"]["action"]]
+    return f"{entry.subject}, {day}: {headline}{dry}. {' '.join(data['decision']['because'])}"
+
+
+def _decided(watch: Watch) -> Json:
+    window, watched = watch.need(WINDOW), watch.need(WATCHED)
+    seen = Seen(
+        watch.since,
+        watch.until,
+        window.data["rows"],
+        measurements_of(watched),
+        window.data["faults"],
+        validated_of(watch.evidence),
+    )
+    found: Decision = decide(watch.run.policy.monitoring, seen, standing_of(watch))
+    champion = watch.champion.data["evidence"] if watch.champion else None
+    return {
+        "decision": found.to_dict(),
+        "champion": champion,
+        "evidence": champion,  # what a rollback that it asks for is about
+        "version": watch.champion.data["version"] if watch.champion else None,
+        "policy": watch.policy,
+        "window": window.key,
+        "watched": watched.key,
+        "dry_run": watch.run.spec.monitoring.dry_run,
+    }
+
+
+def _messages(watch: Watch, entry: Entry) -> list[Message]:
+    found = entry.data["decision"]
+    if found["action"] not in ACTED and not found["tell"]:
+        return []
+    path = f"/dags/monitor_{watch.model}/runs/{watch.run.run_id}"
+    return [Message(f"monitoring:{entry.key}", found["action"], sentence_of(entry), path)]

@@ -1,0 +1,175 @@
+"""What is measured of a window: the champion's inputs, answers and outcomes beside those that were validated.
+
+Facts, no limit in sight. The reference is the snapshot that the champion was trained on, with what it said of it then;
+or, where the policy says *trailing*, the windows before this one in which nothing was decided.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from governance.assessment import measure_groups
+from governance.data import snapshots
+from governance.data.protected import derive
+from governance.data.snapshots import Snapshot
+from governance.ledger.log import Entry
+from governance.measures.drift import measure_drift, measure_prediction_drift
+from governance.measures.performance_in_production import loss_rise
+from governance.monitoring import collect
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
+from governance.pipeline import datasets
+from governance.pipeline.run import Step
+from governance.pipeline.train import fetch_out_of_fold
+from governance.records import Lineage, Measurement
+from governance.training.split import JUDGING
+from governance.training.tasks import BinaryClassification, Task, task_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Json = dict[str, Any]
+
+TRAILING = 7
+"""How many earlier windows make the reference where it is not the training data."""
+
+VALIDATED = ("performance.accuracy", "performance.mae", "fairness.demographic_parity_difference")
+"""What of the evidence a window is held against."""
+
+
+def measure(watch: Watch) -> Step:
+    """Measure the window once; nothing is measured of one without rows, or of data that break the contract."""
+    entry = watch.entry(WATCHED) or watch.record(WATCHED, _measured(watch))
+    found = entry.data["measurements"]
+    return Step({"measured": len(found), "reference": entry.data["reference"]}, _lineage(watch))
+
+
+def measurements_of(entry: Entry) -> list[Measurement]:
+    """Return what was measured of a window."""
+    return [Measurement.from_dict(one) for one in entry.data["measurements"]]
+
+
+def validated_of(evidence: Mapping[str, Any] | None) -> list[Measurement]:
+    """Return what the champion's evidence says of the measures that a window is held against."""
+    found = (Measurement.from_dict(one) for one in (evidence or {}).get("measurements", []))
+    return [one for one in found if one.name in VALIDATED]
+
+
+def measure_window(
+    watch: Watch, frame: "pd.DataFrame", reference: "pd.DataFrame", scores: Any
+) -> Iterator[Measurement]:
+    """Yield every measurement of a window's rows beside the reference.
+
+    Args:
+        watch: The window.
+        frame: Its rows, as they were frozen.
+        reference: Features that are usual, shape (m, features).
+        scores: What the champion said where it was validated, shape (j) or (j, classes).
+    """
+    limits, task = watch.run.policy.monitoring, task_of(watch.run.spec)
+    features = [name for name in reference.columns if name in frame.columns]
+    fewest = limits.minimum_rows
+    yield from measure_drift(reference[features], frame[features], minimum_n=fewest, level=limits.false_alarms)
+    yield from measure_prediction_drift(scores, collect.scores_of(frame), minimum_n=fewest)
+    yield _loss_rise(watch, task, frame)
+    yield from _fairness(watch, task, frame)
+
+
+def _measured(watch: Watch) -> Json:
+    window = watch.need(WINDOW)
+    if not window.data["rows"] or window.data["faults"]:
+        return {"measurements": [], "reference": "none"}
+    frame = collect.window_of(window)
+    reference, which = _reference(watch)
+    measured = list(measure_window(watch, frame, reference, _validated_scores(watch)))
+    return {"measurements": [one.to_dict() for one in measured], "reference": which}
+
+
+def _reference(watch: Watch) -> tuple["pd.DataFrame", str]:
+    if watch.run.policy.monitoring.reference == "trailing":
+        earlier = list(_trailing(watch))
+        if earlier:
+            import pandas as pd
+
+            return pd.concat(earlier, ignore_index=True), f"the {len(earlier)} windows before"
+    frozen = training_snapshot(watch)
+    features = [name for name in watch.run.spec.features if name in {column.name for column in frozen.columns}]
+    return snapshots.load(frozen, "data")[features], f"snapshot {frozen.digest[:16]}"
+
+
+def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
+    """Yield the features of the latest windows of this champion that ended before this one and were found quiet."""
+    found = 0
+    for entry in watch.ledger.backwards(DECIDED, watch.model):
+        data = entry.data
+        same = watch.champion is not None and data["champion"] == watch.champion.data["evidence"]
+        if not same or data["until"] > watch.since.isoformat() or data["decision"]["action"] != "nothing":
+            continue
+        window = watch.ledger.get(data["window"])
+        if window is not None and window.data["snapshot"] and found < TRAILING:
+            found += 1
+            frame = collect.window_of(window)
+            yield frame[[name for name in watch.run.spec.features if name in frame.columns]]
+
+
+def training_snapshot(watch: Watch) -> Snapshot:
+    """Return the snapshot that the champion was trained on."""
+    digest = watch.evidence["data"]["snapshot"] if watch.evidence else None
+    frozen = watch.ledger.backwards("snapshot", watch.model)
+    return next(Snapshot.from_dict(e.data["snapshot"]) for e in frozen if e.data["snapshot"]["digest"] == digest)
+
+
+def _validated_scores(watch: Watch) -> Any:
+    """Return what the champion said of the rows that judged it: its own answers, made before anybody signed."""
+    candidate = candidate_of_champion(watch)
+    judged = fetch_out_of_fold(watch.run, candidate)
+    return task_of(watch.run.spec).from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
+
+
+def candidate_of_champion(watch: Watch) -> Entry:
+    """Return the entry of the champion's files."""
+    manifest = watch.champion.data["manifest"] if watch.champion else None
+    return next(e for e in watch.ledger.backwards("candidate", watch.model) if e.data["manifest"] == manifest)
+
+
+def labelled(task: Task, frame: "pd.DataFrame") -> tuple[Any, Any, Any]:
+    """Return labels and answers of the rows whose label has arrived, in the task's own numbers, and which they are."""
+    known = frame[collect.LABEL].notna().to_numpy()
+    truth, answers = (frame.loc[known, name] for name in (collect.LABEL, collect.PREDICTION))
+    return task.labels(truth), task.labels(answers), np.flatnonzero(known)
+
+
+def _loss_rise(watch: Watch, task: Task, frame: "pd.DataFrame") -> Measurement:
+    name = "performance.mae" if task.name == "regression" else "performance.accuracy"
+    validated = next((one for one in validated_of(watch.evidence) if one.name == name), None)
+    truth, answers, _ = labelled(task, frame)
+    return loss_rise(task.name, truth, answers, validated, minimum_n=watch.run.policy.monitoring.minimum_rows)
+
+
+def _fairness(watch: Watch, task: Task, frame: "pd.DataFrame") -> list[Measurement]:
+    """Measure who gets what on all rows whose group is known; how right it is, only where labels have come."""
+    spec = watch.run.spec
+    columns = spec.protected_columns
+    if not spec.protected or not set(columns) <= set(frame.columns) or not isinstance(task, BinaryClassification):
+        return []
+    groups = derive(frame, spec.protected)
+    minimum = watch.run.policy.minimum_n
+    answers = task.labels(frame[collect.PREDICTION])
+    given = {name: groups[name].to_numpy() for name in groups.columns}
+    found = measure_groups(spec, task, answers, answers, given, minimum)
+    decided = {"fairness.selection_rate", "fairness.demographic_parity_difference", "fairness.disparate_impact_ratio"}
+    selected = [one for one in found if one.name in decided]
+    truth, told, which = labelled(task, frame)
+    if len(which) < minimum:
+        return selected
+    known = {name: group[which] for name, group in given.items()}
+    right = [one for one in measure_groups(spec, task, truth, told, known, minimum) if one.name not in decided]
+    return [*selected, *right]
+
+
+def _lineage(watch: Watch) -> Lineage:
+    window = watch.need(WINDOW).data["snapshot"]
+    read = [datasets.window(watch.model, window["digest"])] if window else []
+    if watch.evidence:
+        read.append(datasets.snapshot_named(watch.model, watch.evidence["data"]["snapshot"]))
+    return Lineage(read, [datasets.measured(watch.model, "monitoring")])

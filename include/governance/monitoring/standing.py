@@ -1,0 +1,158 @@
+"""What happened before a window, and what could be done about it now: read from the ledger, and tried on the window.
+
+What was decided of earlier windows is taken as of this window's own moment: a day that is filled in later sees the same
+history as on the day itself.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from governance.ledger.log import Entry
+from governance.measures.drift import measure_prediction_drift
+from governance.monitoring import collect, facts
+from governance.monitoring.decision import ERROR_HERE, MOVED_HERE, PARITY_HERE, Before, Standing, Target
+from governance.monitoring.watch import DECIDED, WINDOW, Watch
+from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
+from governance.release.rollback import targets
+from governance.training.artifacts import load_artifact
+from governance.training.split import JUDGING
+from governance.training.tasks import BinaryClassification, task_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOKBACK = 400
+"""Decisions that are looked back at: a year of days and more."""
+
+
+def standing_of(watch: Watch) -> Standing:
+    """Return what stands before a window is decided on."""
+    decided = list(_decided(watch))
+    mine = [data for data in decided if watch.champion and data["champion"] == watch.champion.data["evidence"]]
+    return Standing(
+        before=[_before(data) for data in mine],
+        targets=list(_targets(watch)),
+        waiting=waiting(watch),
+        retrained=[
+            _moment(data) for data in decided if data["decision"]["action"] == "retrain" and not data["dry_run"]
+        ],
+        rolled_back=_last_rollback(watch),
+    )
+
+
+def waiting(watch: Watch) -> str | None:
+    """Return the version of a candidate that is on its way: a run that neither released, rejected, nor ended."""
+    ended = {e.data.get("run_id") for kind in ("release", "rejected", "expired") for e in _of(watch, kind)}
+    for entry in watch.ledger.backwards("evidence", watch.model):
+        if entry.at > watch.as_of:
+            continue
+        document = entry.data["evidence"]
+        blocked = any(rule["stops"] for rule in document["verdict"]["rules"])
+        late = datetime.fromisoformat(entry.data["expires_at"]) <= watch.as_of
+        refused = any(
+            one.data["decision"]["evidence"] == entry.data["digest"] and one.data["decision"]["answer"] == "reject"
+            for one in _of(watch, "decision")
+        )
+        open_ = not (blocked or late or refused or entry.data["run_id"] in ended)
+        return str(document["model"]["version"]) if open_ else None
+    return None
+
+
+def _of(watch: Watch, kind: str) -> list[Entry]:
+    return list(watch.ledger.find(kind=kind, subject=watch.model))
+
+
+def _decided(watch: Watch) -> Iterator[Mapping[str, Any]]:
+    """Yield the decisions on windows before this one, one each, the latest windows first."""
+    seen: set[tuple[str, str]] = set()
+    for number, entry in enumerate(watch.ledger.backwards(DECIDED, watch.model)):
+        data = entry.data
+        which = data["since"], data["until"]
+        late = datetime.fromisoformat(data["as_of"]) > watch.as_of
+        if number >= LOOKBACK:
+            return
+        if which not in seen and not late and datetime.fromisoformat(data["until"]) <= watch.since:
+            seen.add(which)
+            yield data
+
+
+def _before(data: Mapping[str, Any]) -> Before:
+    found = data["decision"]
+    return Before(_moment(data), found["action"], found["breaches"])
+
+
+def _moment(data: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(data["until"])
+
+
+def _last_rollback(watch: Watch) -> datetime | None:
+    return max((entry.at for entry in _of(watch, "rollback") if entry.at <= watch.as_of), default=None)
+
+
+# --- is it better there? -------------------------------------------------------------------------------------------
+
+
+def _targets(watch: Watch) -> Iterator[Target]:
+    """Yield the versions with a valid permit, each tried on this very window."""
+    window = watch.need(WINDOW)
+    if not window.data["rows"] or window.data["faults"] or watch.champion is None:
+        return
+    frame = collect.window_of(window)
+    mine = _how_wrong(watch, facts.candidate_of_champion(watch), frame, None)
+    for found in targets(watch.run.settings, watch.ledger, watch.model, watch.as_of):
+        candidate = next(
+            e
+            for e in watch.ledger.backwards("candidate", watch.model)
+            if e.data["manifest"] == found.release.data["manifest"]
+        )
+        theirs = _how_wrong(watch, candidate, frame, candidate)
+        both = {name: (theirs[name], mine[name]) for name in theirs if name in mine}
+        yield Target(found.version, found.evidence, both)
+
+
+def _how_wrong(watch: Watch, candidate: Entry, frame: "pd.DataFrame", other: Entry | None) -> dict[str, float]:
+    """Return how wrong a version is on the window: the champion by what it answered, another by new answers."""
+    task = task_of(watch.run.spec)
+    scores, threshold = collect.scores_of(frame), candidate.data["training"]["threshold"]
+    answers = task.labels(frame[collect.PREDICTION])
+    if other is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = fetch_artifact(watch.run, other, Path(folder))
+            model = load_artifact(artifact, other.data["artifact"]["trusted_types"], watch.run.keys)
+        scores = model.score(frame[model.description.columns])
+        answers = task.decide(scores, threshold)
+    judged = fetch_out_of_fold(watch.run, candidate)
+    validated = task.from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
+    moved = measure_prediction_drift(validated, scores, minimum_n=1)[0]
+    found = {MOVED_HERE: float(moved.value if moved.value is not None else np.inf)}
+    truth, _, which = facts.labelled(task, frame)
+    if len(which) >= watch.run.policy.monitoring.minimum_rows:
+        wrong = np.abs(truth - answers[which]) if task.name == "regression" else truth != answers[which]
+        found[ERROR_HERE] = float(np.mean(wrong))
+    if isinstance(task, BinaryClassification):
+        found |= _parity(watch, frame, answers)
+    return found
+
+
+def _parity(watch: Watch, frame: "pd.DataFrame", answers: Any) -> dict[str, float]:
+    from governance.assessment import measure_groups
+    from governance.data.protected import derive
+
+    spec = watch.run.spec
+    if not spec.protected or not set(spec.protected_columns) <= set(frame.columns):
+        return {}
+    groups = derive(frame, spec.protected)
+    given = {name: groups[name].to_numpy() for name in groups.columns}
+    measured = measure_groups(spec, task_of(spec), answers, answers, given, watch.run.policy.minimum_n)
+    differences = [
+        one.value
+        for one in measured
+        if one.name == "fairness.demographic_parity_difference" and one.value is not None
+        and one.slice["attribute"] in spec.protected
+    ]  # fmt: skip
+    return {PARITY_HERE: max(differences)} if differences else {}
