@@ -109,7 +109,7 @@ AS $function$
                                       'expired', 'alternatives', 'release', 'revert', 'message', 'operation',
                                       'rollback', 'no_rollback', 'resume', 'stop', 'incident')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
-                                      'finding_closed', 'stop', 'incident', 'incident_closed')
+                                      'finding_closed', 'stop', 'incident', 'incident_closed', 'message')
         WHEN 'serving'  THEN kind IN ('served', 'refused')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false
