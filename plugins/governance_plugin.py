@@ -48,7 +48,7 @@ class SharedLink:
     """Sends a link to a page inside Airflow's frame on to the page.
 
     Airflow takes what follows ``/plugin/governance`` in a link for a path of its own: ``/review/<model>/<version>``,
-    ``/waivers/<model>``. This knows nothing, so it asks for no login: the page does.
+    ``/waivers/<model>``, ``/incidents/<model>``. This knows nothing, so it asks for no login: the page does.
     """
 
     def __init__(self, place: str) -> None:
@@ -81,7 +81,7 @@ class GovernancePlugin(AirflowPlugin):
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
         *(
             {"name": f"governance links to {place}", "app": SharedLink(f"/{place}"), "url_prefix": f"/{place}"}
-            for place in ("review", "waivers")
+            for place in ("review", "waivers", "incidents")
         ),
     ]
     fastapi_root_middlewares = [{"name": "governance call guard", "middleware": guarded}]  # noqa: RUF012

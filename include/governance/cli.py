@@ -421,6 +421,30 @@ def decision(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Take a model out of service, within seconds.")
+def stop(
+    model: Model,
+    reason: Annotated[str, typer.Option(help="Why: in the record, and told to whoever asks for a prediction.")],
+    login: Annotated[
+        str | None, typer.Option(metavar="NAME", envvar="AIRFLOW_LOGIN", help="Who you are, for the record.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Take a model out of service: it serves nothing, whatever the alias says, until a release or a rollback.
+
+    Exits with 1 where the scoring service did not confirm it, and says what did not answer.
+
+    Example: governance stop loan --reason "It denies everybody over sixty."
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import incidents
+
+        return incidents.stop(settings, model, reason, login)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="Run the scoring service.")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -21,7 +21,8 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from governance.ledger.log import Entry
+    from governance.ledger.log import Entry, Ledger
+    from governance.pipeline.operation import Operation
     from governance.pipeline.run import Message, Run
     from governance.review.waiting import Answer
 
@@ -33,13 +34,29 @@ LONGEST = 2900
 log = logging.getLogger(__name__)
 
 
-def tell(run: Run, messages: Iterable[Message]) -> None:
+def tell(run: Run | Operation, messages: Iterable[Message]) -> None:
     """Send each message that was not sent before."""
     for message in messages:
         data = {"kind": message.kind, "text": message.text, "path": message.path}
         entry = run.record("message", data, key=f"message:{message.key}")
         if entry.created:
             _send(message.text, _address(run.settings.airflow_url, message.path))
+
+
+def tell_by_hand(ledger: Ledger, airflow_url: str | None, model: str, actor: str, message: Message) -> None:
+    """Send a message about what a person did on a page, if it was not sent before.
+
+    A person acted already, so nothing is raised: where it cannot be entered, people are told all the same.
+    """
+    try:
+        data = {"kind": message.kind, "text": message.text, "path": message.path}
+        entry = ledger.append("message", model, data, actor=actor, key=f"message:{message.key}")
+        created = entry.created
+    except Exception as reason:
+        log.warning("Not entered into the ledger, told all the same: %s", reason)
+        created = True
+    if created:
+        _send(message.text, _address(airflow_url, message.path))
 
 
 def ended(run: Run, entry: Entry, answer: Answer) -> Message:
@@ -61,7 +78,7 @@ def failed(context: Context) -> None:
     Where it cannot be entered into the ledger, people are told all the same, and perhaps twice. The ledger may be what
     failed; and where a task's process was killed, the DAG processor calls this, which may not write into the ledger.
     """
-    from governance_airflow.operators.step import ToldError, open_run_of
+    from governance_airflow.operators.step import ToldError, opened
 
     error, task = context.get("exception"), context["task_instance"]
     if isinstance(error, ToldError):
@@ -69,8 +86,7 @@ def failed(context: Context) -> None:
     text = f"{task.dag_id}: {task.task_id} failed. {_why(error)}"
     path = f"/dags/{task.dag_id}/runs/{quote(task.run_id, safe='')}"
     try:
-        model: str = getattr(context["task"], "model")  # noqa: B009  # of our own operators, which Airflow's type hides
-        tell(open_run_of(context, model), [_failure(task, error, text, path)])
+        tell(opened(context, context["task"]), [_failure(task, error, text, path)])
     except Exception as reason:
         log.warning("Not entered into the ledger, told all the same: %s", reason)
         _send(text, _address(_airflow_url(), path))

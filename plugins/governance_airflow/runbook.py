@@ -50,6 +50,16 @@ one window is decided once.""",
 **Normal**: skipped on most days. **Red**: the other DAG is paused or unknown: unpause it, and clear this task.""",
     "announce": """Writes the model card beside the released version; people were told by `release`.
 **Normal**: 2–4 s. **Red**: nothing is undone by it: what was released serves on. Clear this task.""",
+    "choose": """Says what serves and is to be left, and which versions may come back, the first choice first.
+**Normal**: 1–2 s. **Red**: there is no reason, or the decision that asked for it is about a version that serves no
+more. Nothing was moved.""",
+    "restore": """Verifies the version from its bytes, moves `champion`, waits until the scoring service serves it, and
+tests it live; goes on with the next version where one fails. Where none is left, does what the tier says.
+**Normal**: 3–10 s. **Red**: a version that was named cannot come back, another one serves than when the rollback was
+asked for, or a service does not answer (tried five times). What served before serves.""",
+    "incident": """Opens an incident, with its timeline, and tells people. **Normal**: 1–2 s.
+**Red**: there was no version to go back to. The message says whether the model serves on or is stopped. Act now:
+release a new version, or stop it.""",
 }
 
 

@@ -247,10 +247,14 @@ def live(settings: Settings, model: str, at: str | None) -> Answer:
         "model": model,
         "at": moment.isoformat() if moment else None,
         "live": found.to_dict() if found else None,
+        "stopped": None,
     }
     when = f"at {at}" if at else "now"
     if found is None:
-        return Answer(document, lambda out: line(out, f"Nothing of {model} served {when}."), NO)
+        stopped = history.stopped(ledger, model, moment)
+        document["stopped"] = {"at": stopped.at.isoformat(), "reason": stopped.data["reason"]} if stopped else None
+        why = f" It was stopped on {stopped.at:%Y-%m-%d %H:%M} UTC: {stopped.data['reason']}" if stopped else ""
+        return Answer(document, lambda out: line(out, f"Nothing of {model} served {when}.{why}"), NO)
     return Answer(document, lambda out: _show_live(out, found, when, people_of(settings)), YES)
 
 
@@ -264,7 +268,7 @@ def _moment(text: str) -> datetime:
 def _show_live(out: "Console", found: "Live", when: str, people: People) -> None:
     out.print(f"{found.model} {found.version} {'serves' if when == 'now' else 'served'} {when}.", style="bold")
     facts = {
-        "since": f"{found.since:%Y-%m-%d %H:%M} UTC (entry {found.entry})",
+        "since": f"{found.since:%Y-%m-%d %H:%M} UTC (entry {found.entry}, {found.by})",
         "until": f"{found.until:%Y-%m-%d %H:%M} UTC" if found.until else "it still does",
         "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures),
         "evidence": found.evidence,

@@ -25,7 +25,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     }),
     "review": frozenset({
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",
-        "incident", "incident_closed",
+        "incident", "incident_closed", "message",
     }),
     "serving": frozenset({"served", "refused"}),
     "witness": frozenset({"checkpoint"}),

@@ -110,7 +110,7 @@ AS $function$
                                       'rollback', 'no_rollback', 'resume', 'stop', 'incident',
                                       'window', 'watched', 'monitoring')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
-                                      'finding_closed', 'stop', 'incident', 'incident_closed')
+                                      'finding_closed', 'stop', 'incident', 'incident_closed', 'message')
         WHEN 'serving'  THEN kind IN ('served', 'refused')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false

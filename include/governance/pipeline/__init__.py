@@ -1,4 +1,4 @@
-"""The steps of ``govern_<model>``, one file each, in the order in which the DAG runs them.
+"""The steps of ``govern_<model>``, one file each in the order of the DAG, and those of ``rollback_<model>`` in one.
 
 A step takes a :class:`~governance.pipeline.run.Run`, does its work with the stages below, records the result in the
 ledger under a key made of its inputs, and returns a :class:`~governance.pipeline.run.Step`: a small summary, what it
@@ -20,11 +20,18 @@ STEPS = {
     "release": "release:release",
     "announce": "announce:announce",
 }
-"""Step, as the DAG names it → module and function."""
+"""Step of ``govern_<model>``, as the DAG names it → module and function."""
+
+ROLLBACK_STEPS = {
+    "choose_target": "rollback:choose_target",
+    "restore": "rollback:restore",
+    "open_incident": "rollback:open_incident",
+}
+"""Step of ``rollback_<model>``, likewise; these take an :class:`~governance.pipeline.operation.Operation`."""
 
 
 def step(name: str) -> Callable[..., Any]:
     """Return a step's function; only its own module is imported, for a task pays for what it imports."""
-    module, function = STEPS[name].split(":")
+    module, function = {**STEPS, **ROLLBACK_STEPS}[name].split(":")
     found: Callable[..., Any] = getattr(import_module(f"governance.pipeline.{module}"), function)
     return found

@@ -33,7 +33,8 @@ class Message:
 
     Attributes:
         key: What makes it the same message; a second one with this key is not sent.
-        kind: ``blocked``, ``waiting``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``.
+        kind: ``blocked``, ``waiting``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``,
+            ``rolled_back``, ``kept``, ``stopped``.
         text: The message, in a sentence or two.
         path: Where to look, below Airflow's address.
     """

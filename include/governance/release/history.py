@@ -15,7 +15,7 @@ from typing import Any
 from governance.catalog import People, find_spec
 from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys
-from governance.ledger.log import Ledger
+from governance.ledger.log import Entry, Ledger
 from governance.release import bundle
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER, Registry
@@ -52,7 +52,8 @@ class Live:
         permit_expires_at: When its permit ends.
         since: When its release was complete.
         until: When something else was; ``None`` while it serves.
-        entry: Number of the release in the ledger.
+        entry: Number of the release or rollback in the ledger.
+        by: ``release`` or ``rollback``.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Live:
     since: datetime
     until: datetime | None
     entry: int
+    by: str = "release"
 
     def to_dict(self) -> Json:
         """Return the JSON form."""
@@ -93,6 +95,19 @@ def live(ledger: Ledger, model: str, at: datetime | None = None, people: People 
         if term.since <= moment and (term.until is None or moment < term.until):
             return _live(ledger, model, term, people)
     return None
+
+
+def stopped(ledger: Ledger, model: str, at: datetime | None = None) -> Entry | None:
+    """Return the last stop before a moment at which nothing served, or ``None`` where there was none.
+
+    Args:
+        ledger: The record.
+        model: The model's name.
+        at: The moment; now by default. A time without a zone is UTC.
+    """
+    moment = at or datetime.now(UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return next((entry for entry in ledger.backwards("stop", model) if entry.at <= moment), None)
 
 
 def permitted(
@@ -157,6 +172,7 @@ def _live(ledger: Ledger, model: str, term: Term, people: People | None) -> Live
         since=term.since,
         until=term.until,
         entry=term.release.seq,
+        by=term.release.kind,
     )
 
 

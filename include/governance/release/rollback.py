@@ -94,7 +94,15 @@ def targets(settings: Settings, ledger: Ledger, model: str, now: datetime) -> li
 
 
 def begin(
-    ledger: Ledger, *, model: str, actor: str, reason: str, key: str, to: str | None, decision: str | None
+    ledger: Ledger,
+    *,
+    model: str,
+    actor: str,
+    reason: str,
+    key: str,
+    to: str | None = None,
+    decision: str | None = None,
+    asked_at: datetime | None = None,
 ) -> Entry:
     """Enter that a rollback was asked for, and what serves; or find that entry again, whatever is asked now.
 
@@ -106,14 +114,17 @@ def begin(
         key: What makes it the same rollback.
         to: The version to bring back; the first of :func:`targets` by default.
         decision: Key of the ledger's entry that asked for it, such as that of the monitoring.
+        asked_at: When it was asked for, where that was a while ago: two people who ask at once mean the same version.
 
     Raises:
         InputError: There is no reason to tell, or no such decision.
-        RefusedError: The decision was about a version that serves no more.
+        RefusedError: The decision was about a version that serves no more, or what serves changed since it was asked.
     """
     known = ledger.get(f"operation:{key}")
     if known is not None:
         return known
+    if asked_at is not None:
+        _expect_no_change_since(ledger, model, asked_at)
     serving = short(entries.champion_entry(ledger, model))
     if decision is not None:
         _expect_decision(ledger, model, decision, serving)
@@ -311,6 +322,16 @@ def _target(settings: Settings, ledger: Ledger, release: Entry, now: datetime) -
     if issued["environment"] != settings.environment or now >= expires:
         return None
     return Target(data["version"], data["registry_version"], data["evidence"], expires, release)
+
+
+def _expect_no_change_since(ledger: Ledger, model: str, asked_at: datetime) -> None:
+    changes = entries.changes(ledger, model)
+    if changes and changes[-1].at > asked_at:
+        last = changes[-1]
+        raise RefusedError(
+            f"Expected what served at {asked_at:%H:%M:%S} UTC, when this rollback of {model} was asked for, found a "
+            f"{last.kind} of {last.at:%H:%M:%S} since (entry {last.seq}). Nothing was moved; ask anew if need be."
+        )
 
 
 def _expect_decision(ledger: Ledger, model: str, decision: str, serving: Json | None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from governance.errors import GovernanceError, InputError, RefusedError, UnavailableError
+from governance.errors import GovernanceError, InputError, UnavailableError
 from governance.ledger.log import Entry, Ledger
 from governance.release.attempt import short
 from governance.release.registry import Registry
@@ -118,8 +118,8 @@ def plain_reason(reason: str) -> str:
 
 
 def _take_out_of_mlflow(settings: Settings, model: str, sentence: str) -> list[str]:
-    registry = Registry(settings.require("mlflow_url"))
     try:
+        registry = Registry(settings.require("mlflow_url"))
         registry.clear_champion(model)
         registry.set_stopped(model, sentence)
     except GovernanceError as error:  # the ledger's entry stops it, too
@@ -139,9 +139,9 @@ def _recorded(ledger: Ledger, model: str, actor: str, reason: str, key: str, mor
 
 def _let_go(settings: Settings, model: str, seconds: float, problems: list[str]) -> bool:
     """Nudge the scoring service, and wait until it serves the model no more."""
-    service = ScoringService(settings.require("serving_url"))
     deadline = time.monotonic() + seconds
     try:
+        service = ScoringService(settings.require("serving_url"))
         look = service.refresh(model)
         while True:
             state = service.state(model)
@@ -151,6 +151,6 @@ def _let_go(settings: Settings, model: str, seconds: float, problems: list[str])
                 problems.append(f"The scoring service at {service.url} still serves {model}: {state}.")
                 return False
             time.sleep(PAUSE_SECONDS)
-    except (UnavailableError, RefusedError) as error:
+    except GovernanceError as error:
         problems.append(f"The scoring service did not confirm it. {error}")
         return False

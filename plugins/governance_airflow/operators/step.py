@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
+    from governance.ledger.log import Ledger
+    from governance.pipeline.operation import Operation
     from governance.pipeline.run import Run, Step
+    from governance.settings import Settings
 
 
 class ToldError(AirflowFailException):
@@ -29,7 +32,7 @@ class StepOperator(BaseOperator):
 
     Args:
         model: The model's name.
-        step: The step's name in ``governance.pipeline.STEPS``.
+        step: The step's name in ``governance.pipeline.STEPS`` or ``ROLLBACK_STEPS``.
         arguments: Further arguments of the step, such as the family to measure.
     """
 
@@ -63,12 +66,18 @@ class StepOperator(BaseOperator):
             raise ToldError(done.failed)
         return done.summary
 
-    def work(self, context: Context) -> tuple[Run, Step]:
-        """Run the step, and return the run that it is part of and what it left behind."""
+    def work(self, context: Context) -> tuple[Run | Operation, Step]:
+        """Run the step, and return what it is part of and what it left behind."""
         from governance.pipeline import step
 
-        run = open_run_of(context, self.model)
+        run = self.opened(context)
         return run, step(self.step)(run, **self.arguments)
+
+    def opened(self, context: Context) -> Run | Operation:
+        """Open what the step is part of: a run that makes a new version, or a rollback."""
+        from governance.pipeline import ROLLBACK_STEPS
+
+        return (open_operation_of if self.step in ROLLBACK_STEPS else open_run_of)(context, self.model)
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""
@@ -77,14 +86,37 @@ class StepOperator(BaseOperator):
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
 
+def opened(context: Context, task: Any) -> Run | Operation:
+    """Open what a task of our DAGs works on.
+
+    Args:
+        context: Airflow's context.
+        task: One of our operators or sensors; a sensor is part of a run that makes a new version.
+    """
+    own = getattr(task, "opened", None)
+    return own(context) if own is not None else open_run_of(context, task.model)
+
+
 def open_run_of(context: Context, model: str) -> Run:
     """Open the governance run that this Airflow run is."""
-    from governance.ledger.log import Ledger
     from governance.pipeline.run import open_run
+
+    return open_run(*_asked(context, model))
+
+
+def open_operation_of(context: Context, model: str) -> Operation:
+    """Open the rollback that this Airflow run is."""
+    from governance.pipeline.operation import open_operation
+
+    return open_operation(*_asked(context, model), asked_at=context["dag_run"].run_after)
+
+
+def _asked(context: Context, model: str) -> tuple[Settings, Ledger, str, str, dict[str, Any], str | None]:
+    from governance.ledger.log import Ledger
     from governance.settings import load_settings
 
     settings = load_settings()
     dag_run = context["dag_run"]
     asked = {**dict(context["params"]), **(dag_run.conf or {})}
     ledger = Ledger(settings.require("ledger_url"))
-    return open_run(settings, ledger, model, dag_run.run_id, asked, dag_run.triggering_user_name)
+    return settings, ledger, model, dag_run.run_id, asked, dag_run.triggering_user_name

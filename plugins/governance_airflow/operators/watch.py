@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from governance.monitoring.watch import Watch
+    from governance.pipeline.run import Run
 
 
 ARRIVAL = timedelta(seconds=30)
@@ -38,6 +39,10 @@ class WatchOperator(StepOperator):
 
         watch = open_watch_of(context, self.model)
         return watch.run, step(self.step)(watch, **self.arguments)
+
+    def opened(self, context: Context) -> Run:
+        """Open what messages are entered under."""
+        return open_watch_of(context, self.model).run
 
 
 class ActOperator(TriggerDagRunOperator):
@@ -61,6 +66,10 @@ class ActOperator(TriggerDagRunOperator):
         )
         self.model = model
         self.action = action
+
+    def opened(self, context: Context) -> Run:
+        """Open what messages are entered under."""
+        return open_watch_of(context, self.model).run
 
     def execute(self, context: Context) -> None:
         """Start it, with the reason and the decision's key."""

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from governance import errors
 from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
-from governance_airflow.web import api, pages, security, services, versions_api, waivers_api
+from governance_airflow.web import api, incidents_api, pages, security, services, versions_api, waivers_api
 from governance_airflow.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.include_router(api.router)
     app.include_router(waivers_api.router)
     app.include_router(versions_api.router)
+    app.include_router(incidents_api.router)
     app.include_router(pages.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):

@@ -18,8 +18,9 @@ from governance import canonical, reports
 from governance.errors import InputError
 from governance.review.desk import Request as Candidate
 from governance.review.desk import ReviewDesk
+from governance.review.incident_desk import IncidentDesk
 from governance.review.waiver_desk import WaiverDesk
-from governance_airflow.web import inbox_page, review_page, services, waivers_page
+from governance_airflow.web import inbox_page, incidents_page, review_page, services, waivers_page
 from governance_airflow.web.security import LOGGED_IN, Login
 
 HERE = Path(__file__).parent
@@ -52,9 +53,9 @@ def inbox(request: Request, login: Login) -> HTMLResponse:
         one.digest: desk.standing(one, login, with_desk.actors(one.model, one.run_id))
         for one in [*found.waits_for_you, *found.waits_for_others]
     }
-    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
+    waiting = _waiting(desk, login, request)
     context = inbox_page.context(found, standings, root_of(request), datetime.now(UTC))
-    context["mine"] = [*context["mine"], *waiting]
+    context["mine"] = [*waiting, *context["mine"]]
     return render(request, "inbox.html", tab="inbox", **who(found, waiting), **context)
 
 
@@ -72,7 +73,7 @@ def review(
     places = review_page.Places(root_of(request), airflow_of(request), with_desk.settings.mlflow_url)
     searched = _searched_after(desk, shown)
     context = review_page.context(shown, newest, mine, places, datetime.now(UTC), searched, desk.people())
-    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
+    waiting = _waiting(desk, login, request)
     return render(request, "review.html", tab="inbox", **who(found, waiting), **context)
 
 
@@ -97,8 +98,28 @@ def exceptions(
     desk = with_desk.open_desk()
     context = waivers_page.context(WaiverDesk(desk), model, login, root_of(request), rule)
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
-    waiting = waivers_page.waiting(WaiverDesk(desk), login, root_of(request))
+    waiting = _waiting(desk, login, request)
     return render(request, "waivers.html", tab="inbox", **who(found, waiting), **context)
+
+
+@router.get("/incidents/{model}")
+def incidents(request: Request, login: Login, model: str) -> HTMLResponse:
+    """Show the incidents of a model, let people close them, and stop the model."""
+    with_desk = services.of(request)
+    desk = with_desk.open_desk()
+    context = incidents_page.context(IncidentDesk(desk), model, login, root_of(request))
+    found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
+    waiting = _waiting(desk, login, request)
+    return render(request, "incidents.html", tab="inbox", **who(found, waiting), **context)
+
+
+def _waiting(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
+    """Return what waits for a person beside releases, as rows of the Inbox: open incidents first, then waivers."""
+    root = root_of(request)
+    return [
+        *incidents_page.waiting(IncidentDesk(desk), login, root),
+        *waivers_page.waiting(WaiverDesk(desk), login, root),
+    ]
 
 
 @router.get("/static/{name}")
@@ -131,7 +152,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
 
 
 def who(inbox: Any, waivers: Sequence[Any]) -> dict[str, Any]:
-    """Return the reader's name and roles, and how much waits for them: releases and waivers."""
+    """Return the reader's name and roles, and how much waits for them: releases, incidents and waivers."""
     waiting = len(inbox.waits_for_you) + len(waivers)
     return {"who": " · ".join([inbox.person_name, *inbox.roles]), "waiting": waiting}
 

@@ -17,7 +17,7 @@ NAMES = ["actor", "at", "data", "key", "kind", "log", "subject", "v", "writer"]
 WRITERS = {
     "run": "pipeline", "snapshot": "pipeline", "validation": "pipeline", "candidate": "pipeline",
     "measured": "pipeline", "alternatives": "pipeline", "evidence": "pipeline", "rejected": "pipeline",
-    "expired": "pipeline", "release": "pipeline", "revert": "pipeline", "message": "pipeline",
+    "expired": "pipeline", "release": "pipeline", "revert": "pipeline", "message": "pipeline or review",
     "decision": "review", "permit": "review", "revocation": "review", "erased": "review",
     "waiver": "review", "waiver_signature": "review", "finding_closed": "review", "incident_closed": "review",
     "operation": "pipeline", "rollback": "pipeline", "no_rollback": "pipeline", "resume": "pipeline",

@@ -1,5 +1,6 @@
 """What Airflow hands to a task, and what a step finds in a run; nothing of a running Airflow."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ def context(
 ) -> dict[str, Any]:
     """Return a task's context, with what somebody typed into the trigger form or sent with the API."""
     asked = {"reason": reason, "bump": "minor", "parameters": {}, "source": None}
-    dag_run = SimpleNamespace(run_id=RUN_ID, conf=conf, triggering_user_name=started_by)
+    dag_run = SimpleNamespace(run_id=RUN_ID, conf=conf, triggering_user_name=started_by, run_after=datetime.now(UTC))
     instance = SimpleNamespace(dag_id=dag_id, task_id=task.task_id, run_id=RUN_ID)
     return {"params": asked, "dag_run": dag_run, "task": task, "task_instance": instance, "exception": error}
 

@@ -255,3 +255,16 @@ def test_lineage_is_empty_when_the_step_did_not_get_that_far(task, step_does):
         task.execute(context(task))
 
     assert (lineage_on_failure(task).inputs, lineage_on_failure(task).outputs) == ([], [])
+
+
+def test_a_step_of_the_rollback_gets_the_rollback_that_was_asked_for(ledger, step_does):
+    calls = step_does(Step({}))
+    task = StepOperator(task_id="restore", model="loan", step="restore")
+    asked = context(task, dag_id="rollback_loan")
+    asked["params"] = {"reason": "Approvals collapsed.", "to": None, "decision": None}
+
+    task.execute(asked)
+
+    [(operation, _)] = calls
+    assert (operation.model, operation.run_id, operation.asked.actor) == ("loan", RUN_ID, "p-9a47")
+    assert operation.asked.data["reason"] == "Approvals collapsed."
