@@ -251,6 +251,49 @@ def fairness(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="How far current data are from a reference, and what follows.")
+def drift(
+    reference: Annotated[str, typer.Argument(help="What is usual: Parquet, CSV or a source.", show_default=False)],
+    current: Annotated[str, typer.Argument(help="What came now; the same kinds.", show_default=False)],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A,B", help="Only these; may be repeated. All by default.", show_default=False),
+    ] = None,
+    drifted_from: Annotated[float, typer.Option(metavar="SHARE", help="Drifted from this share of columns.")] = 0.1,
+    severe_from: Annotated[float, typer.Option(metavar="SHARE", help="Severe from this share of columns.")] = 0.3,
+    minimum_n: Annotated[int, typer.Option(metavar="N", min=1, help="Fewer rows decide nothing.")] = 30,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither use nor keep the sorted reference in the state folder.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure drift column by column, exactly and of all rows, and decide: nothing, retrain, or severe.
+
+    Exits with 0 for no drift, 2 for drift, 3 for not enough data.
+
+    Example: governance drift training.parquet today.parquet
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.processor import prefer_fast_sorting
+
+        prefer_fast_sorting()  # before anything imports numpy
+        from governance.commands import drift
+
+        asked = drift.Question(
+            reference=reference,
+            current=current,
+            columns=columns or [],
+            retrain_from=drifted_from,
+            severe_from=severe_from,
+            minimum_n=minimum_n,
+            cache=not no_cache,
+        )
+        return drift.drift(settings, asked)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="Measurements and verdict for a model trained anywhere.")
 def validate(
     model_uri: Annotated[

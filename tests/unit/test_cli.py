@@ -17,7 +17,7 @@ from governance import cli
 from governance.settings import ROOT
 
 COMMANDS = [
-    ("models",), ("new",), ("check",), ("try",), ("fairness",), ("validate",), ("register",),
+    ("models",), ("new",), ("check",), ("try",), ("fairness",), ("drift",), ("validate",), ("register",),
     ("evidence",), ("permit",), ("live",), ("serve",),
     ("ledger", "verify"), ("ledger", "show"), ("ledger", "export"),
 ]  # fmt: skip

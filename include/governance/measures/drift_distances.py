@@ -94,7 +94,7 @@ def band(value: float, m: int, n: int, level: float) -> Interval:
 
 def largest_difference(first: Array, second: Array) -> float:
     """Return the largest difference of the cumulative distributions of two sorted samples."""
-    return max(_excess(first, second), _excess(second, first), 0.0)
+    return _excess(second, first, _excess(first, second, 0.0))
 
 
 def mean_distance(first: Array, second: Array) -> float:
@@ -102,7 +102,11 @@ def mean_distance(first: Array, second: Array) -> float:
     many, few = (first, second) if first.size >= second.size else (second, first)
     found = np.empty(many.size)
     for begin, end in _pieces(many.size):
-        found[begin:end] = _apart(many, few, begin, end)
+        piece = found[begin:end]
+        if many.size == few.size:
+            np.abs(np.subtract(many[begin:end], few[begin:end], out=piece), out=piece)
+        else:
+            piece[:] = _apart(many, few, begin, end)
     return float(found.mean())
 
 
@@ -134,14 +138,14 @@ def adjusted(p_values: Array) -> Array:
     return corrected
 
 
-def _excess(first: Array, second: Array) -> float:
-    """Return by how much the distribution of the first sorted sample is above that of the second, at most.
+def _excess(first: Array, second: Array, found: float) -> float:
+    """Return by how much the distribution of the first sorted sample is above that of the second, or ``found``.
 
-    It is so at one of the first sample's values. A few of them are looked at, and then, closer and closer, those
+    It is largest at one of the first sample's values. A few of them are looked at, and then, closer and closer, those
     between two of these that may yet hold a larger difference, for neither distribution falls.
     """
     m, n = first.size, second.size
-    found, starts, ends, before = 0.0, np.zeros(1, dtype=np.int64), np.array([m - 1]), np.zeros(1, dtype=np.int64)
+    starts, ends, before = np.zeros(1, dtype=np.int64), np.array([m - 1]), np.zeros(1, dtype=np.int64)
     for stride in STRIDES:
         ends, blocks = _split(starts, ends, stride)
         below = np.searchsorted(second, first[ends], side="right")
@@ -167,8 +171,6 @@ def _split(starts: Array, ends: Array, stride: int) -> tuple[Array, Array]:
 def _apart(many: Array, few: Array, begin: int, end: int) -> Array:
     """Return how far some values of the larger sorted sample are from the quantiles of the smaller one."""
     m, n, values = many.size, few.size, many[begin:end]
-    if m == n:
-        return np.asarray(np.abs(values - few[begin:end]))
     # Each value of the larger sample spans the quantiles from i / m to (i + 1) / m, which one or two of the smaller
     # share: in units of 1 / (m n) and whole numbers, n each, of which the first partner takes what it still has.
     start = np.arange(begin, end, dtype=np.int64) * n

@@ -46,11 +46,17 @@ def as_floats(side: "pd.Series[Any]") -> Array:
     """Return a column of numbers, or of times in seconds, as floats with NaN for what is missing."""
     import pandas as pd
 
-    if pd.api.types.is_datetime64_any_dtype(side.dtype):
-        # In seconds, for one side may count in nanoseconds and the other in microseconds.
-        seconds = (pd.to_datetime(side, utc=True) - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-        return seconds.to_numpy(dtype=np.float64)
-    return side.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not pd.api.types.is_datetime64_any_dtype(side.dtype):
+        return side.to_numpy(dtype=np.float64, na_value=np.nan)
+    # In seconds, for one side may count in nanoseconds and the other in microseconds; by way of microseconds, so that
+    # the same moment is the same number whatever it was counted in, and 9999-12-31 is one, too.
+    moments = pd.DatetimeIndex(pd.to_datetime(side, utc=True))
+    if moments.unit == "ns":
+        micros, rest = np.divmod(moments.asi8, 1000)
+        seconds = micros / 1e6 + rest / 1e9
+    else:
+        seconds = moments.as_unit("us").asi8 / 1e6
+    return np.where(moments.isna(), np.nan, seconds)
 
 
 def _values(name: str, reference: "pd.Series[Any]", current: "pd.Series[Any]") -> Column:

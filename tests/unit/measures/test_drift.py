@@ -132,6 +132,18 @@ class TestNumbers:
         assert value_of(of(days, later), "wasserstein", "x").value == pytest.approx(2 * 86400)
         assert value_of(of(days, later.where(later.index != 3)), "missing_change", "x").value == 0.01
 
+    def test_the_same_moment_is_the_same_number_whatever_it_is_counted_in(self) -> None:
+        days = pd.Series(pd.date_range("1999-01-01 00:00:00.123457", periods=2000, freq="17h3min1us", tz="UTC"))
+        for unit in ("ms", "us", "ns"):
+            whole = days.dt.floor("ms").astype(f"datetime64[{unit}, UTC]")
+            assert value_of(of(days.dt.floor("ms"), whole), "ks", "x").value == 0
+        assert value_of(of(days, days.astype("datetime64[us, UTC]")), "ks", "x").value == 0
+        assert value_of(of(days, days + pd.Timedelta(nanoseconds=900)), "ks", "x").value > 0
+
+    def test_a_date_that_means_never_is_a_date(self) -> None:
+        ever = pd.Series(["2024-01-01", "9999-12-31"], dtype="datetime64[us]")
+        assert value_of(of(ever, ever[1:]), "ks", "x").value == 0.5
+
     def test_infinite_values_are_values_at_the_ends(self) -> None:
         measured = of([1.0, 2.0, np.inf], [1.0, 2.0, -np.inf])
         assert value_of(measured, "ks", "x").value == pytest.approx(1 / 3)

@@ -26,19 +26,20 @@ def to_frame(table: Any, where: str) -> "pd.DataFrame":
         InputError: A cell is too long.
     """
     for name in table.column_names:
-        if _longest(table[name]) > limits.MAX_CELL:
+        if longest(table[name]) > limits.MAX_CELL:
             raise limits.cell_too_long(where, name)
     # As objects, whole numbers beside missing ones stay exact; the default would round them to floats.
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     return frame
 
 
-def _longest(column: Any) -> int:
+def longest(column: Any) -> int:
+    """Return the bytes of the longest text in a column; 0 of what is no text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(column.type):
-        return max((_longest(pa.chunked_array([chunk.dictionary])) for chunk in column.chunks), default=0)
+        return max((longest(pa.chunked_array([chunk.dictionary])) for chunk in column.chunks), default=0)
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     if not any(is_text(column.type) for is_text in texts):
         return 0

@@ -12,8 +12,6 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from governance.data.sources import files, limits, parquet, textfile
 from governance.data.sources.files import File
 from governance.errors import InputError, TamperedError
@@ -45,6 +43,8 @@ def read(name: str, folder: Path) -> "pd.DataFrame":
 def _out(pointer: Path) -> dict[str, Any]:
     if not pointer.is_file():
         raise InputError(f"Expected a DVC pointer at {pointer}, found none. Paths are relative to the model's folder.")
+    import yaml
+
     try:
         document = yaml.safe_load(pointer.read_bytes())
         (out,) = document["outs"]

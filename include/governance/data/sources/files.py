@@ -31,11 +31,13 @@ class File:
         where: How people call it.
         size: Its bytes.
         open: Opens it for reading, at its beginning, with random access.
+        path: Where it is on this machine; ``None`` for bytes from elsewhere.
     """
 
     where: str
     size: int
     open: Callable[[], BinaryIO]
+    path: Path | None = None
 
 
 def find(name: str, folder: Path) -> File:
@@ -119,7 +121,7 @@ _DENIED = ("access_denied", "accessdenied", "403", "forbidden", "signature", "in
 def _on_disk(path: Path) -> File:
     if not path.is_file():
         raise InputError(f"Expected a file at {path}, found none. Paths are relative to the model's folder.")
-    return File(str(path), path.stat().st_size, lambda: path.open("rb"))
+    return File(str(path), path.stat().st_size, lambda: path.open("rb"), path)
 
 
 def _in_bucket(address: str) -> File:

@@ -3,6 +3,8 @@
 Not guaranteed: that one very long cell among very many is found before its row group is read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +37,43 @@ def parse(file: File) -> "pd.DataFrame":
     Raises:
         InputError: It is not one, or is beyond a limit.
     """
+    with parsing(file), file.open() as stream:
+        opened = open_checked(file, stream)
+        metadata = opened.metadata
+        least = SMALLEST * metadata.num_rows * metadata.num_columns
+        limits.check_memory(max(_uncompressed(metadata), least), file.where)
+        table = opened.read()
+    return arrow.to_frame(table, file.where)
+
+
+@contextmanager
+def parsing(file: File) -> Iterator[None]:
+    """Turn what pyarrow and the disk raise while a Parquet file is read into one sentence."""
     import pyarrow
-    import pyarrow.parquet
 
     with files.answering(file.where):
-        _check_footer(file)
         try:
-            with file.open() as stream:
-                parquet = pyarrow.parquet.ParquetFile(stream)
-                arrow.check_schema(parquet.schema_arrow.names, file.where)
-                _check_sizes(parquet.metadata, file.where)
-                table = parquet.read()
+            yield
         except (pyarrow.ArrowException, OSError) as error:
             if NETWORK in str(error):
                 raise
-            raise InputError(f"{file.where} is not a Parquet file: {error}.") from error
-    return arrow.to_frame(table, file.where)
+            said = " ".join(str(error).split())
+            raise InputError(f"{file.where} is not a Parquet file, or is damaged: {said.rstrip('.')}.") from error
+
+
+def open_checked(file: File, stream: Any) -> Any:
+    """Return pyarrow's reader of a file once its metadata are within the limits; no value has been read yet.
+
+    Raises:
+        InputError: It is not Parquet, or has too many columns, two of one name, or too long a cell.
+    """
+    import pyarrow.parquet
+
+    _check_footer(file)
+    opened = pyarrow.parquet.ParquetFile(stream)
+    arrow.check_schema(opened.schema_arrow.names, file.where)
+    _check_cells(opened.metadata, file.where)
+    return opened
 
 
 def _check_footer(file: File) -> None:
@@ -67,11 +90,16 @@ def _check_footer(file: File) -> None:
         )
 
 
-def _check_sizes(metadata: Any, where: str) -> None:
-    total = 0
+def _check_cells(metadata: Any, where: str) -> None:
+    for column in _chunks(metadata):
+        if column.total_uncompressed_size > limits.MAX_CELL * max(column.num_values, 1):
+            raise limits.cell_too_long(where, column.path_in_schema)
+
+
+def _uncompressed(metadata: Any) -> int:
+    return sum(column.total_uncompressed_size for column in _chunks(metadata))
+
+
+def _chunks(metadata: Any) -> Iterator[Any]:
     for group in (metadata.row_group(index) for index in range(metadata.num_row_groups)):
-        for column in (group.column(index) for index in range(metadata.num_columns)):
-            total += column.total_uncompressed_size
-            if column.total_uncompressed_size > limits.MAX_CELL * max(column.num_values, 1):
-                raise limits.cell_too_long(where, column.path_in_schema)
-    limits.check_memory(max(total, SMALLEST * metadata.num_rows * metadata.num_columns), where)
+        yield from (group.column(index) for index in range(metadata.num_columns))
