@@ -34,6 +34,6 @@ def order_of(watch: Watch, action: str) -> Order | str:
         return f"Decided was: {HEADLINES[found['action']]}."
     if entry.data["dry_run"]:
         return f"Decided was to {HEADLINES[action]}, but this model's monitoring is a dry run (model.yaml)."
-    reason = " ".join(found["because"])[:1500]
+    reason = " ".join(found["because"])[:1000]
     target = {"to": found["target"]["version"]} if action == "roll_back" else {}
     return Order(f"{action}-{entry.leaf[:24]}", {"reason": reason, "decision": entry.key, **target})
