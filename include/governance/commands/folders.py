@@ -13,7 +13,7 @@ from governance.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from governance.ledger.log import Ledger
+    from governance.ledger.log import Entry, Ledger
     from governance.trial import Trial
 
 Json = dict[str, Any]
@@ -48,11 +48,8 @@ def _model(settings: Settings, name: str, ledger: "Ledger | None") -> Json:
         row |= {"title": spec.title, "owner": spec.owner.model_dump(), "tier": spec.tier}
     if row["tier"] is None:
         row["fault"] = f"model.yaml cannot be read; run `governance check {name}`"
-    return (
-        row
-        | (_standing(ledger, name) if ledger else {"champion": None, "permit": None, "verdict": None})
-        | {"drift": None}
-    )
+    unknown = {"champion": None, "permit": None, "verdict": None, "drift": None}
+    return row | (_standing(ledger, name) if ledger else unknown)
 
 
 def _standing(ledger: "Ledger", name: str) -> Json:
@@ -64,7 +61,15 @@ def _standing(ledger: "Ledger", name: str) -> Json:
         "champion": serving and {"version": serving.version, "since": serving.since.isoformat()},
         "permit": serving and {"expires_at": serving.permit_expires_at.isoformat(), "evidence": serving.evidence},
         "verdict": _last_verdict(judged[0].data) if judged else None,
+        "drift": _last_watched(next(iter(ledger.backwards("monitoring", name)), None)),
     }
+
+
+def _last_watched(entry: "Entry | None") -> Json | None:
+    if entry is None:
+        return None
+    found = entry.data["decision"]
+    return {"decision": found["action"], "because": found["because"], "until": entry.data["until"]}
 
 
 def _last_verdict(data: Mapping[str, Any]) -> Json:
@@ -77,19 +82,19 @@ def _show_models(out: "Console", rows: list[Json], asked: bool) -> None:
     if not rows:
         out.print("No model is governed yet: include/models/ holds no folder with a model.yaml.")
         return
-    listed = table("model", "tier", "owner", "champion", "permit until", "last verdict")
+    listed = table("model", "tier", "owner", "serves", "verdict", "last look")
     for row in rows:
         if row["fault"]:
-            listed.add_row(row["name"], NONE, NONE, NONE, NONE, row["fault"])
+            listed.add_row(row["name"], NONE, NONE, NONE, row["fault"], NONE)
             continue
-        champion, permit, verdict = row["champion"], row["permit"], row["verdict"]
+        champion, permit, verdict, watched = (row[of] for of in ("champion", "permit", "verdict", "drift"))
         listed.add_row(
             f"{row['name']}\n{row['title']}",
             row["tier"],
             f"{row['owner']['team']}\n{row['owner']['person']}",
-            champion["version"] if champion else NONE,
-            permit["expires_at"][:10] if permit else NONE,
-            f"{verdict['outcome']} ({verdict['version']})" if verdict else NONE,
+            f"{champion['version']}\n{permit['expires_at'][:10]}" if champion else NONE,
+            f"{verdict['outcome']}\n{verdict['version']}" if verdict else NONE,
+            f"{watched['decision'].replace('_', ' ')}\n{watched['until'][:10]}" if watched else NONE,
         )
     out.print(listed)
     if not asked:
