@@ -4,9 +4,9 @@ Takes the model back to its last version whose permit is valid: choose → resto
 `monitor_<model>` with its decision, or by hand with a reason. One at a time for each model.
 
 **Normal**: about ten seconds until the earlier version serves, verified from its bytes and tested live.
-**Red `restore`**: nothing was moved, or what served before serves again; the log's last line says why. Clear it once
+**Red** `restore`: nothing was moved, or what served before serves again; the log's last line says why. Clear it once
 that is mended: a rollback is done once, however often it is tried.
-**Red `open_incident`**: there was no version to go back to. The tier says whether the model serves on or is stopped
+**Red** `open_incident`: there was no version to go back to. The tier says whether the model serves on or is stopped
 (`no_rollback_target`), the message says which: act now. Clearing changes nothing.
 To take a model out of service at once: `governance stop MODEL --reason …`, or the button on its incidents page.
 """

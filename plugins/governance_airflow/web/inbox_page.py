@@ -141,6 +141,7 @@ def _model_row(row: ModelRow, root: str, now: datetime) -> dict[str, Any]:
         "icon": state.icon,
         "tone": state.tone,
         "in_order": state.in_order,
+        "state_href": f"{root}/incidents/{row.name}" if row.stopped else "",
         "name": row.name,
         "owner": row.owner,
         "tier": row.tier.capitalize(),

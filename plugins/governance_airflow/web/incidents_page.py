@@ -58,7 +58,6 @@ def waiting(desk: IncidentDesk, login: str, root: str) -> list[dict[str, str]]:
 
 
 def _waiting(one: Incident, root: str) -> dict[str, str]:
-    before, after = (version["version"] if version else "nothing" for version in (one.before, one.after))
     return {
         "what": "Review an incident",
         "name": one.model,
@@ -66,7 +65,7 @@ def _waiting(one: Incident, root: str) -> dict[str, str]:
         "href": f"{root}/incidents/{quote(one.model)}#i-{one.id}",
         "outcome": "block" if one.cause == "kept" else "warn",
         "happened": CAUSES[one.cause],
-        "stands": f"{after} serves, {before} did",
+        "stands": _instead(one),
         "asked": words.moment(one.opened.at),
         "ends": "open",
         "remaining": "until somebody reviews it",
@@ -75,7 +74,6 @@ def _waiting(one: Incident, root: str) -> dict[str, str]:
 
 def _incident(desk: IncidentDesk, one: Incident, people: People, login: str) -> dict[str, Any]:
     refused = desk.may_not_close(login, one) if one.is_open else ""
-    before, after = (version["version"] if version else "nothing" for version in (one.before, one.after))
     closing = one.closing
     return {
         "id": one.id,
@@ -83,12 +81,16 @@ def _incident(desk: IncidentDesk, one: Incident, people: People, login: str) -> 
         "icon": "wait" if one.is_open else "pass",
         "cause": CAUSES[one.cause],
         "reason": one.reason,
-        "before": before,
-        "after": after,
+        "instead": _instead(one),
         "opened": f"{words.moment(one.opened.at)} UTC, {people.name(one.opened_by)}",
         "decision": one.decision or "",
-        "timeline": [(words.moment(event.at), event.what, event.entry) for event in desk.timeline(one)],
+        "timeline": [(f"{event.at:%d %b %H:%M:%S}", event.what, event.entry) for event in desk.timeline(one)],
         "closed": f"{people.name(closing['person'])}: {closing['review']}" if closing else "",
         "may_close": one.is_open and not refused,
         "why_not": refused,
     }
+
+
+def _instead(one: Incident) -> str:
+    before, after = (version["version"] if version else "nothing" for version in (one.before, one.after))
+    return f"{before} serves on" if one.cause == "kept" else f"{after} serves instead of {before}"

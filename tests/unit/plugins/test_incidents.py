@@ -213,7 +213,7 @@ class TestStopping:
         self.stop(as_login, "maria")
 
         assert REASON.rstrip(".") in as_login("omar").get(PAGE).text
-        assert "stopped" in as_login("omar").get("/governance/inbox").text
+        assert '<a href="/governance/incidents/loan">stopped</a>' in as_login("omar").get("/governance/inbox").text
 
     def test_the_page_offers_it_to_who_may(self, released, as_login):
         assert "Stop the model" in as_login("maria").get(PAGE).text
