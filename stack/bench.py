@@ -131,9 +131,9 @@ def parse_seconds(root: Path) -> float:
 
 
 def measured(root: Path) -> list[Row]:
-    """What bench/measures.py and bench/fairness.py find."""
+    """What bench/measures.py, bench/fairness.py and bench/drift.py find."""
     found: list[Row] = []
-    for name in ("measures", "fairness"):
+    for name in ("measures", "fairness", "drift"):
         spec = importlib.util.spec_from_file_location(f"bench_{name}", root / "bench" / f"{name}.py")
         if spec is None or spec.loader is None:
             raise SystemExit(f"Expected bench/{name}.py, found none.")
