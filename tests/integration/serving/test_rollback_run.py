@@ -8,7 +8,6 @@ import pytest
 
 from governance import cli
 from governance.errors import InputError, RefusedError
-from governance.keys import PublicKeys
 from governance.pipeline import ROLLBACK_STEPS, step
 from governance.pipeline.operation import MONITORING, Operation, open_operation
 from governance.pipeline.run import Step
