@@ -109,7 +109,7 @@ AS $function$
                                       'expired', 'alternatives', 'release', 'revert', 'message')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed')
-        WHEN 'serving'  THEN kind IN ('served', 'refused')
+        WHEN 'serving'  THEN kind IN ('served', 'refused', 'predictions')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false
     END

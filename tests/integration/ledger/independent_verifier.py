@@ -19,7 +19,7 @@ WRITERS = {
     "measured": "pipeline", "alternatives": "pipeline", "evidence": "pipeline", "rejected": "pipeline",
     "expired": "pipeline", "release": "pipeline", "revert": "pipeline", "message": "pipeline",
     "decision": "review", "permit": "review", "revocation": "review", "erased": "review",
-    "served": "serving", "refused": "serving", "checkpoint": "witness",
+    "served": "serving", "refused": "serving", "predictions": "serving", "checkpoint": "witness",
 }  # fmt: skip
 
 
