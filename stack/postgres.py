@@ -5,7 +5,7 @@ not exceed 107 bytes, and a checkout may lie deeper than that. Every role has a 
 connect to its own database only; no line says ``trust``. PostgreSQL refuses to run as root, so for root an
 operating-system user of its own runs it, as in the package itself.
 
-Roles are made here; what they may do inside the ledger is said in ``include/governance/ledger/schema.sql``.
+Roles are made here; what they may do is said in ``schema.sql`` of the ledger and of the prediction log.
 """
 
 import os
@@ -33,7 +33,8 @@ LOGINS = {"airflow": ("airflow",), "mlflow": ("mlflow",), "governance": LEDGER_R
 """Database → the roles that may connect to it."""
 
 _ENSURE_ROLE: LiteralString = "DO $$ BEGIN CREATE ROLE {} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$"
-SCHEMA = Path("include/governance/ledger/schema.sql")
+SCHEMAS = (Path("include/governance/ledger/schema.sql"), Path("include/governance/predictions/schema.sql"))
+"""Applied in this order: the first makes the roles."""
 
 
 class Postgres:
@@ -85,7 +86,7 @@ class Postgres:
         return True
 
     def provision(self) -> None:
-        """Make roles and databases that are missing, set passwords, and apply the ledger's schema. Repeatable."""
+        """Make roles and databases that are missing, set passwords, and apply our schemas. Repeatable."""
         with self.connect() as connection:
             _execute(
                 connection, "DO $$ BEGIN CREATE ROLE {} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$", OWNER
@@ -94,14 +95,14 @@ class Postgres:
                 self._ensure_login(connection, role)
             for database, owner in DATABASES.items():
                 _ensure_database(connection, database, owner)
-        self.apply_schema()
+        self.apply_schemas()
 
-    def apply_schema(self) -> None:
-        """Apply the ledger's schema, which is written so that applying it again changes nothing."""
-        schema = self.layout.root / SCHEMA
-        if schema.exists():
-            with self.connect("governance") as connection:
-                connection.execute(schema.read_bytes())
+    def apply_schemas(self) -> None:
+        """Apply our schemas, which are written so that applying them again changes nothing."""
+        for schema in (self.layout.root / path for path in SCHEMAS):
+            if schema.exists():
+                with self.connect("governance") as connection:
+                    connection.execute(schema.read_bytes())
 
     def _ensure_login(self, connection: psycopg.Connection, role: str) -> None:
         _execute(connection, _ENSURE_ROLE, role)

@@ -60,6 +60,7 @@ PHONE = re.compile(
     """,
     re.VERBOSE,
 )
+_MAY_HOLD_ONE = re.compile(r"@|\d(?:[^\d]{0,3}\d){6}")
 ISSUERS = (
     (re.compile(r"4"), (13, 16, 19)),  # Visa
     (re.compile(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), (16,)),  # Mastercard
@@ -162,6 +163,26 @@ def treat(
     for column in present:
         masked[column] = frame[column].notna().map({True: HIDDEN, False: None}).astype(object)
     return masked
+
+
+def looks_personal(text: str) -> bool:
+    """Say whether one text holds what has the form of an e-mail address, a phone, card or social-security number.
+
+    For single values, of which no share can be taken: digits alone count as a card's number only, and a number inside
+    other text only where it stands apart.
+    """
+    if _MAY_HOLD_ONE.search(text) is None:
+        return False
+    if EMAIL.search(text) or SOCIAL.search(text) or _has_card(text):
+        return True
+    whole = text.strip()
+    if DIGITS.fullmatch(whole):
+        return is_card(whole)
+    return any(_is_phone(found.group()) and _stands_apart(text, *found.span()) for found in PHONE.finditer(text))
+
+
+def _stands_apart(text: str, start: int, end: int) -> bool:
+    return not (text[:start][-1:].isalnum() or text[end:][:1].isalnum())
 
 
 def _detect(column: str, values: "pd.Series[Any]") -> Detected | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+SCHEMA = "include/governance/ledger/schema.sql"
+
 IDLE = 4
 """How many connections are kept open between calls."""
 
@@ -29,12 +31,18 @@ ERRORS: dict[str, type[GovernanceError]] = {
     "GL004": RefusedError,  # the key belongs to another entry
     "GL005": RefusedError,  # the clock is wrong
     "GL006": InputError,  # wrong isolation level
+    "GP001": TamperedError,  # another segment of predictions has this id
+    "GP002": RefusedError,  # too young to let go
+    "GP003": InputError,  # not a segment of predictions
     "42501": RefusedError,  # this login has no right to it
     "3F000": UnavailableError,  # no schema
     "42P01": UnavailableError,  # no table
     "42883": UnavailableError,  # no function
 }
-"""What the database's refusals are called here; ``GL…`` are raised in schema.sql."""
+"""What the database's refusals are called here.
+
+``GL…`` are raised in the ledger's schema.sql, ``GP…`` in that of :mod:`governance.predictions`.
+"""
 
 
 class Connections:
@@ -43,11 +51,17 @@ class Connections:
     Args:
         dsn: PostgreSQL address.
         greet: Called with each new connection before its first use.
+        of: What of the database is used, for messages.
+        schema: The file that makes it, for messages.
     """
 
-    def __init__(self, dsn: str, greet: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, dsn: str, greet: Callable[["Connection"], None], of: str = "ledger", schema: str = SCHEMA
+    ) -> None:
         self._dsn = dsn
         self._greet = greet
+        self._of = of
+        self._schema = schema
         self._idle: list[Connection] = []
         self._process = os.getpid()
         self._lock = Lock()
@@ -75,7 +89,7 @@ class Connections:
                 self._forget_idle()
                 return self._use(self._take(purpose), act)
         except psycopg.Error as error:
-            raise _in_our_words(error, purpose) from error
+            raise self._in_our_words(error, purpose) from error
 
     def close(self) -> None:
         """Close what is idle; a later call opens anew."""
@@ -119,7 +133,7 @@ class Connections:
             ) from None
         except psycopg.OperationalError as error:
             raise UnavailableError(
-                f"Expected the ledger to {purpose}, found no way to reach it: {_first_line(error)}. Nothing was "
+                f"Expected the {self._of} to {purpose}, found no way to reach it: {_first_line(error)}. Nothing was "
                 f"recorded. Start the database, or correct GOVERNANCE_LEDGER_URL, and try again."
             ) from error
 
@@ -136,24 +150,24 @@ class Connections:
         for connection in idle:
             connection.close()
 
+    def _in_our_words(self, error: "psycopg.Error", purpose: str) -> GovernanceError:
+        import psycopg
 
-def _in_our_words(error: "psycopg.Error", purpose: str) -> GovernanceError:
-    import psycopg
-
-    known = ERRORS.get(error.sqlstate or "")
-    if known is UnavailableError:
-        return UnavailableError(
-            f"Expected the ledger to {purpose}, found a database without it: {_first_line(error)}. Nothing was "
-            f"recorded. Apply include/governance/ledger/schema.sql as a superuser."
-        )
-    if known:
-        return known(f"The ledger refused to {purpose}: {_first_line(error)}")
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return UnavailableError(
-            f"Expected the ledger to {purpose}, found no acknowledgement: {_first_line(error)}. Take it that nothing "
-            f"was recorded, and try again with the same key: what was recorded all the same is not recorded twice."
-        )
-    return GovernanceError(f"The ledger could not {purpose}: {_first_line(error)}")
+        known = ERRORS.get(error.sqlstate or "")
+        if known is UnavailableError:
+            return UnavailableError(
+                f"Expected the {self._of} to {purpose}, found a database without it: {_first_line(error)}. Nothing was "
+                f"recorded. Apply {self._schema} as a superuser."
+            )
+        if known:
+            return known(f"The {self._of} refused to {purpose}: {_first_line(error)}")
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return UnavailableError(
+                f"Expected the {self._of} to {purpose}, found no acknowledgement: {_first_line(error)}. Take it that "
+                f"nothing was recorded, and try again with the same key: what was recorded all the same is not "
+                f"recorded twice."
+            )
+        return GovernanceError(f"The {self._of} could not {purpose}: {_first_line(error)}")
 
 
 def _first_line(error: "psycopg.Error") -> str:

@@ -27,7 +27,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",
         "incident", "incident_closed", "message",
     }),
-    "serving": frozenset({"served", "refused"}),
+    "serving": frozenset({"served", "refused", "predictions"}),
     "witness": frozenset({"checkpoint"}),
 }  # fmt: skip
 """Which identity may write which kind; the same table as ``ledger.may_append`` in schema.sql."""

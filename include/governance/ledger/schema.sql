@@ -111,7 +111,7 @@ AS $function$
                                       'window', 'watched', 'monitoring')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed', 'stop', 'incident', 'incident_closed', 'message')
-        WHEN 'serving'  THEN kind IN ('served', 'refused')
+        WHEN 'serving'  THEN kind IN ('served', 'refused', 'predictions')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false
     END

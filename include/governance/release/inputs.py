@@ -93,6 +93,11 @@ class Inputs:
         self._unused = tuple(_field(name, one) for name, one in bounds.items() if name not in self.features)
         self.numeric = all(field.type in ("int64", "float64", "bool") for field in self._fields)
 
+    @property
+    def types(self) -> dict[str, str]:
+        """Feature → its type, in the model's order."""
+        return {field.name: field.type for field in self._fields}
+
     def arrange(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[Row], list[str]]:
         """Put rows into the order of the features, and say everything that is wrong with them.
 

@@ -5,9 +5,11 @@ version and the evidence that each prediction rests on. Which version that is, a
 :mod:`governance.serving.champions`'s to say.
 
 Requests are validated against the contract that was signed with the model. Values of a request are told to the one
-who sent it and to nobody else: no log line holds any.
+who sent it and to nobody else: no log line holds any. What was asked and answered is kept in the prediction log
+(:mod:`governance.predictions`), which an answer never waits for; labels come in here, too.
 
-Not guaranteed: there is no login here. Who may ask is the network's to say; nothing that is asked changes what serves.
+Not guaranteed: there is no login here. Who may ask, and who may send labels, is the network's to say. Nothing that is
+asked changes what serves; labels change what the monitor decides.
 """
 
 import json
@@ -15,14 +17,18 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from governance.errors import InputError
+from governance.errors import GovernanceError, InputError, UnavailableError
 from governance.ledger.log import Ledger
+from governance.predictions import labels as label_rules
+from governance.predictions.log import PredictionLog
+from governance.predictions.record import Batch, caller_of, request_id_of
 from governance.release.inputs import Row, sentence
 from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Clock, Serving, now_utc
@@ -44,6 +50,11 @@ BODY_AT_ONCE = 64 * 1024
 
 ROWS_AT_ONCE = 64
 """Up to so many rows are predicted in place: handing them to a thread costs more than it saves."""
+
+MOST_LABELS = label_rules.AT_ONCE
+"""Labels in one request: they are written in one transaction."""
+
+REQUEST_ID, CALLER = "X-Request-Id", "X-Caller"
 
 
 class RefusalError(Exception):
@@ -68,6 +79,7 @@ def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> Fast
     app.post("/invocations", openapi_extra=docs.REQUEST, summary="Score rows with the only model")(invoke_only)
     app.post("/models/{model}/invocations", openapi_extra=docs.REQUEST, summary="Score rows")(invoke)
     app.post("/models/{model}/refresh", status_code=202, summary="Look at the champion now")(refresh)
+    app.post("/labels", openapi_extra=docs.LABELS, summary="Say what came true")(labels)
     app.get("/models", summary="Every model that is followed")(models)
     app.get("/models/{model}", summary="What serves, and why not")(model_state)
     app.get("/health", summary="Whether the process is up")(health)
@@ -82,11 +94,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
     champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock, Stops(ledger))
+    predictions = app.state.predictions = None
+    if ledger is not None:
+        predictions = app.state.predictions = PredictionLog(settings.state, settings.require("ledger_url"), ledger)
+        predictions.start()
     champions.start()
     try:
         yield
     finally:
         await to_thread.run_sync(champions.stop)
+        if predictions is not None:
+            await to_thread.run_sync(predictions.stop)
         if ledger is not None:
             ledger.close()
 
@@ -110,21 +128,43 @@ async def invoke(model: str, request: Request) -> Response:
     """Score rows with a model."""
     began = time.perf_counter()
     status, rows = 500, 0
+    request.state.request_id = request_id_of(request.headers.get(REQUEST_ID))
     counted = model if model in _champions(request).states else "unknown"
     try:
         serving = _serving(request, model)
         body = await _body(request)
         in_thread = len(body) > BODY_AT_ONCE
-        arranged = await to_thread.run_sync(_arranged, serving, body) if in_thread else _arranged(serving, body)
-        rows = len(arranged)
-        answer = await _answer(serving, arranged)
+        asked = await to_thread.run_sync(_arranged, serving, body) if in_thread else _arranged(serving, body)
+        rows = len(asked.rows)
+        answer = await _answer(serving, asked.rows)
+        _keep(request, serving, asked, answer)
         status = 200
-        return Response(answer, headers=_headers(request, serving), media_type="application/json")
+        return Response(answer.body, headers=_headers(request, serving), media_type="application/json")
     except RefusalError as refusal:
         status = refusal.status
         raise
     finally:
         request.app.state.metrics.count(counted, status, rows, time.perf_counter() - began)
+
+
+async def labels(request: Request) -> Json:
+    """Take what came true, checked against the signed spec."""
+    document = _label_request(await _body(request))
+    predictions: PredictionLog | None = request.app.state.predictions
+    serving = _followed(request, document["model"])
+    if predictions is None:
+        raise RefusalError(503, "TEMPORARILY_UNAVAILABLE", "No prediction log here: GOVERNANCE_LEDGER_URL is not set.")
+    try:
+        items = label_rules.check(document["labels"], serving.expected)
+        source = f"http:{_caller(request)}"
+        told = await to_thread.run_sync(label_rules.write, predictions.database, serving.name, source, items)
+    except InputError as error:
+        raise RefusalError(422, "INVALID_PARAMETER_VALUE", str(error)) from error
+    except UnavailableError as error:
+        raise RefusalError(503, "TEMPORARILY_UNAVAILABLE", f"{error} Send these labels again later.") from error
+    except GovernanceError as error:
+        raise RefusalError(500, "INTERNAL_ERROR", str(error)) from error
+    return {"model": serving.name, **told.to_dict()}
 
 
 async def refresh(model: str, request: Request) -> Json:
@@ -170,12 +210,16 @@ async def ready(request: Request) -> JSONResponse:
     document = {"ready": not reasons and not reason, "serving": serves, "refused": reasons, "stopped": stopped}
     document["warnings"] = warnings
     document |= {"reason": reason, "mlflow": champions.problem, "ledger_waiting": champions.waiting}
+    predictions: PredictionLog | None = request.app.state.predictions
+    document["predictions"] = predictions.state() if predictions else None
     return JSONResponse(document, status_code=200 if document["ready"] else 503)
 
 
 async def metrics(request: Request) -> PlainTextResponse:
     """Return Prometheus metrics."""
-    text = request.app.state.metrics.text(_gauges(_champions(request)))
+    predictions: PredictionLog | None = request.app.state.predictions
+    kept = predictions.metrics() if predictions else ()
+    text = request.app.state.metrics.text([*_gauges(_champions(request)), *kept])
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
@@ -199,19 +243,51 @@ def _serving(request: Request, model: str) -> Serving:
     return state.serving
 
 
-def _arranged(serving: Serving, body: bytes) -> list[Row]:
+def _followed(request: Request, model: str) -> Serving:
+    """Return the version whose spec says what labels may be; it need not answer any more for them to come in."""
+    state = _champions(request).states.get(model)
+    return state.serving if state and state.serving else _serving(request, model)
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """What was asked: rows in the order of the features, and what is known of protected attributes."""
+
+    rows: list[Row]
+    protected: list[Json] | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What is answered: the body, and the same as values for the prediction log."""
+
+    body: bytes
+    predictions: list[Any]
+    scores: list[Any]
+
+
+def _arranged(serving: Serving, body: bytes) -> Arranged:
     inputs = serving.permitted.inputs
     try:
-        columns, rows = protocol.read(body, inputs.features)
+        asked = protocol.read(body, inputs.features)
     except InputError as error:
         raise RefusalError(400, "BAD_REQUEST", str(error)) from error
-    arranged, faults = inputs.arrange(columns, rows)
+    arranged, faults = inputs.arrange(asked.columns, asked.rows)
     if faults:
         raise RefusalError(422, "INVALID_PARAMETER_VALUE", sentence(faults))
-    return arranged
+    return Arranged(arranged, _apart(serving, asked.protected))
 
 
-async def _answer(serving: Serving, rows: list[Row]) -> bytes:
+def _apart(serving: Serving, protected: list[Any] | None) -> list[Json] | None:
+    if protected is None:
+        return None
+    try:
+        return [serving.expected.apart({} if values is None else values) for values in protected]
+    except ValueError as error:
+        raise RefusalError(422, "INVALID_PARAMETER_VALUE", f"params.protected: {error}.") from error
+
+
+async def _answer(serving: Serving, rows: list[Row]) -> Answered:
     try:
         if len(rows) <= ROWS_AT_ONCE:
             return _predicted(serving, serving.scorer.scores_in_place(rows))
@@ -221,12 +297,13 @@ async def _answer(serving: Serving, rows: list[Row]) -> bytes:
         raise RefusalError(500, "INTERNAL_ERROR", f"{serving.name} {serving.version} could not answer.") from None
 
 
-def _predicted(serving: Serving, scores: Scores) -> bytes:
+def _predicted(serving: Serving, scores: Scores) -> Answered:
     model = serving.permitted.model
     task = model.description.asked
+    predictions, listed = task.values(task.decide(scores, model.description.threshold)), scores.tolist()
     document = {
-        "predictions": task.values(task.decide(scores, model.description.threshold)),
-        "scores": scores.tolist(),
+        "predictions": predictions,
+        "scores": listed,
         **({"classes": list(task.classes)} if task.classes else {}),
         "model": {
             "name": serving.name,
@@ -235,11 +312,53 @@ def _predicted(serving: Serving, scores: Scores) -> bytes:
             "evidence": serving.evidence,
         },
     }
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    return Answered(body, predictions, listed)
+
+
+def _keep(request: Request, serving: Serving, asked: Arranged, answer: Answered) -> None:
+    predictions: PredictionLog | None = request.app.state.predictions
+    if predictions is not None:
+        predictions.take(
+            Batch(
+                serving.logged_as,
+                request.state.request_id,
+                _caller(request),
+                _champions(request).now(),
+                asked.rows,
+                answer.predictions,
+                answer.scores,
+                asked.protected,
+            )
+        )
+
+
+def _caller(request: Request) -> str:
+    return caller_of(request.headers.get(CALLER), request.client.host if request.client else None)
+
+
+def _label_request(body: bytes) -> Json:
+    try:
+        document = protocol.read_json(body)
+    except InputError as error:
+        raise RefusalError(400, "BAD_REQUEST", str(error)) from error
+    asked = document if isinstance(document, dict) else {}
+    if (
+        set(asked) != {"model", "labels"}
+        or not isinstance(asked["model"], str)
+        or not isinstance(asked["labels"], list)
+    ):
+        form = '{"model": name, "labels": [{"request_id": id, "row": 0, "label": value}, …]}'
+        raise RefusalError(400, "BAD_REQUEST", f"Expected {form}, found another form.")
+    if not 1 <= len(asked["labels"]) <= MOST_LABELS:
+        many = f"Expected 1 to {MOST_LABELS:,} labels at a time, found {len(asked['labels']):,}."
+        raise RefusalError(413 if asked["labels"] else 400, "BAD_REQUEST", many)
+    return asked
 
 
 def _headers(request: Request, serving: Serving) -> dict[str, str]:
     headers = {"X-Model-Version": serving.version, "X-Evidence": serving.evidence}
+    headers[REQUEST_ID] = request.state.request_id
     ended = serving.ended(_champions(request).now())
     return {**headers, "X-Permit-Expired": ended} if ended else headers
 
@@ -258,9 +377,11 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-async def _refused(_: Request, refusal: Exception) -> JSONResponse:
+async def _refused(request: Request, refusal: Exception) -> JSONResponse:
     status, code = (refusal.status, refusal.code) if isinstance(refusal, RefusalError) else (500, "INTERNAL_ERROR")
-    return JSONResponse({"error_code": code, "message": str(refusal)}, status_code=status)
+    given = getattr(request.state, "request_id", None)
+    headers = {REQUEST_ID: given} if given else None
+    return JSONResponse({"error_code": code, "message": str(refusal)}, status_code=status, headers=headers)
 
 
 def _champions(request: Request) -> Champions:

@@ -17,11 +17,14 @@ import threading
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from governance.errors import GovernanceError, NotPermittedError, UnavailableError
 from governance.keys import PublicKeys
+from governance.predictions.labels import Expected
+from governance.predictions.record import Version
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import Followed, Registry
 from governance.serving.record import Record
@@ -66,6 +69,18 @@ class Serving:
     def evidence(self) -> str:
         """Digest of what was signed."""
         return self.permitted.permit.evidence_digest
+
+    @cached_property
+    def logged_as(self) -> Version:
+        """What the prediction log says of this version."""
+        spec, types = self.permitted.spec, self.permitted.inputs.types
+        personal = frozenset(spec.data.personal)
+        return Version(self.name, self.version, self.registry_version, self.evidence, tuple(types.items()), personal)
+
+    @cached_property
+    def expected(self) -> Expected:
+        """What labels and protected values may be, by the signed spec."""
+        return Expected.of(self.permitted.spec)
 
     def ended(self, now: datetime) -> str | None:
         """Say that the permit ended, or ``None`` while it lasts."""

@@ -21,6 +21,10 @@ REQUEST: dict[str, Any] = {
                         "dataframe_split": {"type": "object"},
                         "dataframe_records": {"type": "array", "items": {"type": "object"}},
                         "inputs": {},
+                        "params": {
+                            "type": "object",
+                            "properties": {"protected": {"type": "array", "items": {"type": "object"}}},
+                        },
                     },
                 }
             }
@@ -29,11 +33,43 @@ REQUEST: dict[str, Any] = {
 }
 """What OpenAPI says of a scoring request."""
 
+LABELS: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["model", "labels"],
+                    "properties": {
+                        "model": {"type": "string"},
+                        "labels": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "required": ["request_id"],
+                                "properties": {
+                                    "request_id": {"type": "string"},
+                                    "row": {"type": "integer", "minimum": 0, "default": 0},
+                                    "label": {},
+                                    "protected": {"type": "object"},
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+"""What OpenAPI says of labels."""
+
 ROUTES = (
     ("POST /models/<name>/invocations", "Score rows: dataframe_split, dataframe_records or inputs."),
     ("POST /invocations", "The same, where there is one model only."),
     ("GET /models/<name>", "What serves, since when, on what evidence; why the champion does not serve."),
     ("POST /models/<name>/refresh", "Look at the champion now."),
+    ("POST /labels", "Say what came true, by request id: see X-Request-Id of an answer."),
     ("GET /ready", "200 while every champion serves; else 503, and why."),
     ("GET /health", "200 while the process is up."),
     ("GET /metrics", "Prometheus metrics."),

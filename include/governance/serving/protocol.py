@@ -1,23 +1,39 @@
 """MLflow's scoring protocol: from the bytes of a request to columns and rows.
 
 Three forms are read, as ``mlflow models serve`` does: ``dataframe_split``, ``dataframe_records`` and ``inputs``.
-Anything that could be read in two ways (a repeated key, two forms at once) is refused.
+Anything that could be read in two ways (a repeated key, two forms at once) is refused. Of MLflow's ``params``, one is
+known: ``protected``, a list of one object for each row, with what the caller knows of protected attributes. They never
+reach the model; they are kept apart (:mod:`governance.predictions`).
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from governance.errors import InputError
 
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
-IGNORED = ("params",)
+PARAMS, PROTECTED = "params", "protected"
 
 Table = tuple[list[Any], list[list[Any]]]
 """Column names, and rows in their order."""
 
 
-def read(body: bytes, features: Sequence[str]) -> Table:
+class Asked(NamedTuple):
+    """A request.
+
+    Attributes:
+        columns: Column names.
+        rows: Values in the order of the columns.
+        protected: What is known of protected attributes, for each row; ``None`` where nothing was said.
+    """
+
+    columns: list[Any]
+    rows: list[list[Any]]
+    protected: list[Any] | None = None
+
+
+def read(body: bytes, features: Sequence[str]) -> Asked:
     """Read a request.
 
     Args:
@@ -27,10 +43,10 @@ def read(body: bytes, features: Sequence[str]) -> Table:
     Raises:
         InputError: It is not JSON, or none of the three forms.
     """
-    document = _json(body)
+    document = read_json(body)
     given = [name for name in FORMS if name in document] if isinstance(document, dict) else []
-    unknown = sorted(set(document) - {*FORMS, *IGNORED}) if isinstance(document, dict) else []
-    if len(given) != 1 or unknown or any(document.get(name) for name in IGNORED):
+    unknown = sorted(set(document) - {*FORMS, PARAMS}) if isinstance(document, dict) else []
+    if len(given) != 1 or unknown:
         found = ", ".join(sorted(map(str, document))) if isinstance(document, dict) else type(document).__name__
         raise InputError(f"Expected an object with one of {', '.join(FORMS)}, found {found or 'an empty object'}.")
     form = given[0]
@@ -39,7 +55,19 @@ def read(body: bytes, features: Sequence[str]) -> Table:
     )
     if not rows:
         raise InputError(f"Expected at least one row in {form}, found none.")
-    return columns, rows
+    return Asked(columns, rows, _protected(document.get(PARAMS), len(rows)))
+
+
+def _protected(params: Any, rows: int) -> list[Any] | None:
+    if not params:
+        return None
+    protected = params.get(PROTECTED) if isinstance(params, dict) and set(params) == {PROTECTED} else None
+    if not isinstance(protected, list) or len(protected) != rows:
+        raise InputError(
+            f"Expected params with nothing but {PROTECTED}, a list of one object or null for each of the {rows} rows, "
+            f"found another form."
+        )
+    return protected
 
 
 def _split(part: Any, _: Sequence[str]) -> Table:
@@ -85,7 +113,12 @@ def _is_rows(data: Any) -> bool:
     return isinstance(data, list) and all(isinstance(row, list) for row in data)
 
 
-def _json(body: bytes) -> Any:
+def read_json(body: bytes) -> Any:
+    """Read JSON in which no key is written twice and no number is none.
+
+    Raises:
+        InputError: It is something else.
+    """
     try:
         return json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -22,7 +22,8 @@ WRITERS = {
     "waiver": "review", "waiver_signature": "review", "finding_closed": "review", "incident_closed": "review",
     "operation": "pipeline", "rollback": "pipeline", "no_rollback": "pipeline", "resume": "pipeline",
     "stop": "pipeline or review", "incident": "pipeline or review",
-    "served": "serving", "refused": "serving", "checkpoint": "witness",
+    "served": "serving", "refused": "serving", "predictions": "serving", "checkpoint": "witness",
+    "window": "pipeline", "watched": "pipeline", "monitoring": "pipeline",
 }  # fmt: skip
 
 
