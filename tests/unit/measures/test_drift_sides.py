@@ -1,7 +1,9 @@
 """A file measured column by column gives what it gives as a frame, to the last bit, whatever is in it."""
 
 import datetime
+import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -20,7 +22,7 @@ from governance.data.sources import files, parquet_columns, read_source
 from governance.data.sources.parquet_columns import Columns
 from governance.errors import InputError
 from governance.measures.drift import measure_drift
-from governance.measures.drift_sides import FrameTable, ParquetTable, measure_tables
+from governance.measures.drift_sides import FrameTable, ParquetTable, _floats, measure_tables
 from governance.records import Measurement
 
 WORDS = ["", "a", "b", "é", "long enough to be none of the small ones", "1", "True"]
@@ -228,3 +230,27 @@ class TestColumns:
             assert columns.stamp() == columns.stamp()
             stamps.add(columns.stamp())
         assert len(stamps) == 2
+
+    def test_its_stamp_tells_values_that_were_changed_where_they_lie_with_the_times_set_back(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "x.parquet"
+        pq.write_table(pa.table({"x": np.arange(9000.0)}), path)
+        columns = Columns(files.find(str(path), Path()))
+        before, stamp = path.stat(), columns.stamp()
+        deadline = time.monotonic() + 10
+        while path.stat().st_ctime_ns == before.st_ctime_ns and time.monotonic() < deadline:
+            with path.open("r+b") as file:
+                file.seek(500)
+                file.write(b"changed")
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+        assert path.stat().st_mtime_ns == before.st_mtime_ns
+        assert columns.stamp() != stamp
+
+
+@pytest.mark.parametrize("begin", [0, 1, 7, 8, 13])
+def test_a_batch_that_is_a_part_of_another_has_its_own_missing_values(begin: int) -> None:
+    numbers = pa.array([None if number % 3 == 0 else number for number in range(30)], pa.int32())
+    expected = [np.nan if number % 3 == 0 else number for number in range(30)]
+    assert np.array_equal(_floats(numbers.slice(begin, 9)), expected[begin : begin + 9], equal_nan=True)

@@ -108,6 +108,16 @@ def _pickled(folder: Path) -> None:
     np.save(folder / "0.npy", np.array([{"a": 1}] * SIZE, dtype=object), allow_pickle=True)
 
 
+class Opens:
+    """What a pickle that was made to do harm does when it is read: here it leaves a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
 def _gone(folder: Path) -> None:
     (folder / "0.npy").unlink()
 
@@ -160,6 +170,16 @@ def test_what_does_not_fit_is_not_believed_and_made_anew(
     assert measured(sketches, reference, current)[1] == expected
     measured(sketches, reference, current)
     assert measured(sketches, reference, current)[0].is_from_sketch
+
+
+def test_a_pickle_in_its_place_is_never_opened(tmp_path: Path, reference: Columns, current: ParquetTable) -> None:
+    sketches = Sketches(tmp_path / "sketches")
+    measured(sketches, reference, current)
+    (folder,) = (tmp_path / "sketches").iterdir()
+    np.save(folder / "0.npy", np.array([Opens(tmp_path / "opened")] * SIZE, dtype=object), allow_pickle=True)
+    measured(sketches, reference, current)
+
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_file_that_was_written_again_has_none(tmp_path: Path, reference: Columns, current: ParquetTable) -> None:
