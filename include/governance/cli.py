@@ -37,6 +37,8 @@ app = typer.Typer(
 )
 ledger_app = typer.Typer(help="The record: is it whole, and what does it say?", rich_markup_mode=None)
 app.add_typer(ledger_app, name="ledger")
+predictions_app = typer.Typer(help="What was predicted: is it whole, and what came true?", rich_markup_mode=None)
+app.add_typer(predictions_app, name="predictions")
 
 JSON = "--json"
 Model = Annotated[str, typer.Argument(help="The model's name: its folder in include/models/.", show_default=False)]
@@ -558,6 +560,45 @@ def ledger_export(
         from governance.commands import ledger
 
         return ledger.export(settings, file)
+
+    return _answer(ask, as_json)
+
+
+@predictions_app.command("verify", short_help="Are the predictions those that were logged?")
+def predictions_verify(
+    model: Annotated[str | None, typer.Argument(help="The model's name; all by default.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Recompute every segment's digest from the tables, and name each that differs from the ledger.
+
+    Example: governance predictions verify loan
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import predictions
+
+        return predictions.verify(settings, model)
+
+    return _answer(ask, as_json)
+
+
+@predictions_app.command("labels", short_help="Say what came true, from a file or by SQL.")
+def predictions_labels(
+    model: Model,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV or Parquet, or sql:<database>/<table>.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Take labels: columns request_id, row (0 without it), label, and protected ones. The same again changes nothing.
+
+    Example: governance predictions labels loan repaid.csv
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import predictions
+
+        return predictions.labels(settings, model, source)
 
     return _answer(ask, as_json)
 

@@ -20,6 +20,7 @@ COMMANDS = [
     ("models",), ("new",), ("check",), ("try",), ("fairness",), ("drift",), ("validate",), ("register",),
     ("evidence",), ("permit",), ("live",), ("serve",),
     ("ledger", "verify"), ("ledger", "show"), ("ledger", "export"),
+    ("predictions", "verify"), ("predictions", "labels"),
 ]  # fmt: skip
 HEAVY = {"pandas", "numpy", "sklearn", "mlflow", "shap", "great_expectations", "scipy", "psycopg", "rich", "pydantic"}
 

@@ -13,6 +13,7 @@ import pytest
 
 from governance import canonical
 from governance.ledger.log import Entry, Ledger, install
+from governance.predictions import database as prediction_log
 from governance.release import rollout
 from governance.release.registry import Registry
 from governance.release.rollout import Outcome
@@ -117,6 +118,7 @@ def house(mlflow: Service, postgres: Server, tmp_path: Path) -> Iterator[House]:
     with closing(psycopg.connect(postgres.dsn("postgres", "postgres"), autocommit=True)) as connection:
         connection.execute(f"CREATE DATABASE {database.name} TEMPLATE template0")
     install(database.dsn("postgres"))
+    prediction_log.install(database.dsn("postgres"))
     world = World.make(tmp_path / "checkout").with_services(GOVERNANCE_MLFLOW_URL=mlflow.url)
     registry = Registry(mlflow.url)
     registry.clear_champion(MODEL)

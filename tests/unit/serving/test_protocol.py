@@ -10,7 +10,7 @@ from governance.errors import InputError
 from governance.serving.protocol import read
 
 FEATURES = ["a", "b"]
-TABLE = (["a", "b"], [[1, 2.5], [3, None]])
+TABLE = (["a", "b"], [[1, 2.5], [3, None]], None)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,14 @@ def test_every_form_gives_the_same_table(request_):
     assert read(json.dumps(request_).encode(), FEATURES) == TABLE
 
 
+def test_protected_values_stand_beside_the_rows():
+    body = b'{"inputs": [[1, 2], [3, 4]], "params": {"protected": [{"sex": "f"}, null]}}'
+
+    assert read(body, FEATURES) == (["a", "b"], [[1, 2], [3, 4]], [{"sex": "f"}, None])
+
+
 def test_a_scalar_for_each_column_is_one_row():
-    assert read(b'{"inputs": {"a": 1, "b": 2}}', FEATURES) == (["a", "b"], [[1, 2]])
+    assert read(b'{"inputs": {"a": 1, "b": 2}}', FEATURES) == (["a", "b"], [[1, 2]], None)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,11 @@ def test_a_scalar_for_each_column_is_one_row():
         (b"{}", "Expected an object"),
         (b'{"rows": []}', "dataframe_split"),
         (b'{"inputs": [[1, 2]], "dataframe_records": []}', "one of"),
-        (b'{"inputs": [[1, 2]], "params": {"threshold": 0.1}}', "one of"),
+        (b'{"inputs": [[1, 2]], "params": {"threshold": 0.1}}', "nothing but protected"),
+        (b'{"inputs": [[1, 2]], "params": {"protected": [{}], "threshold": 0.1}}', "nothing but protected"),
+        (b'{"inputs": [[1, 2]], "params": {"protected": {}}}', "for each of the 1 rows"),
+        (b'{"inputs": [[1, 2]], "params": {"protected": [{}, {}]}}', "for each of the 1 rows"),
+        (b'{"inputs": [[1, 2]], "params": [1]}', "nothing but protected"),
         (b'{"inputs": [[1, NaN]]}', "write null"),
         (b'{"inputs": [[1, Infinity]]}', "write null"),
         (b'{"dataframe_records": [{"a": 1, "a": 2}]}', "twice"),
@@ -74,7 +84,7 @@ JSON = st.recursive(
 @given(st.sampled_from(["dataframe_split", "dataframe_records", "inputs"]), JSON)
 def test_any_json_is_a_table_or_an_input_error(form, value):
     try:
-        columns, rows = read(json.dumps({form: value}).encode(), FEATURES)
+        columns, rows, _ = read(json.dumps({form: value}).encode(), FEATURES)
     except InputError:
         return
     assert all(isinstance(name, str) for name in columns)
