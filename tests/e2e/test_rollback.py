@@ -6,7 +6,7 @@ import httpx
 import pytest
 from system import until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 MODEL = "steady"
 REASON = "Approvals collapsed for one group."

@@ -59,6 +59,7 @@ def _decided(watch: Watch) -> Json:
     champion = watch.champion.data["evidence"] if watch.champion else None
     return {
         "decision": found.to_dict(),
+        "reason": " ".join(found.because),
         "champion": champion,
         "evidence": champion,  # what a rollback that it asks for is about
         "version": watch.champion.data["version"] if watch.champion else None,

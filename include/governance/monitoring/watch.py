@@ -14,7 +14,7 @@ from governance import canonical
 from governance.catalog import find_spec, people_of
 from governance.errors import InputError
 from governance.ledger.log import Entry, Ledger
-from governance.pipeline.run import MONITOR, Request, Run
+from governance.pipeline.run import MONITORING, Request, Run
 from governance.policy import load_policy
 from governance.review import entries
 from governance.settings import Settings
@@ -127,7 +127,7 @@ def open_watch(
         )
     spec, people = find_spec(settings, model), people_of(settings)
     policy = load_policy(settings.models / model, settings.policies)
-    request = Request("Monitoring", {}, None, "patch", MONITOR)
+    request = Request("Monitoring", {}, None, "patch", MONITORING)
     return Watch(Run(settings, ledger, spec, policy, people, run_id, request), since, until, as_of)
 
 

@@ -12,15 +12,13 @@ from typing import Any
 from governance.catalog import ModelSpec, People, find_spec, people_of
 from governance.errors import InputError
 from governance.ledger.log import Entry, Ledger
+from governance.pipeline.run import MONITORING
 from governance.release import rollback
 from governance.settings import Settings
 
 Json = dict[str, Any]
 
 REQUEST_KEYS = ("reason", "to", "decision")
-MONITORING = "monitoring"
-"""The actor of a rollback that a decision of the monitoring asked for, and no person."""
-
 
 @dataclass(frozen=True)
 class Operation:

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 BUMPS = ("major", "minor", "patch")
 REQUEST_KEYS = ("reason", "parameters", "source", "bump", "model_uri", "decision")
 
-MONITOR = "monitor"
+MONITORING = "monitoring"
 """Who acts where no person does. It is nobody in people.yaml, and so signs nothing."""
 
 
@@ -249,7 +249,7 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     if model_uri is not None:
         require_form(str(model_uri))
     source = asked.get("source") or None
-    starter = people.identity(started_by) if started_by else MONITOR
+    starter = people.identity(started_by) if started_by else MONITORING
     return Request(reason, dict(parameters), source, bump, starter, model_uri, str(decision) if decision else None)
 
 
