@@ -48,7 +48,8 @@ class SharedLink:
     """Sends a link to a page inside Airflow's frame on to the page.
 
     Airflow takes what follows ``/plugin/governance`` in a link for a path of its own: ``/review/<model>/<version>``,
-    ``/waivers/<model>``, ``/incidents/<model>``. This knows nothing, so it asks for no login: the page does.
+    ``/waivers/<model>``, ``/incidents/<model>``, ``/monitoring/<model>``. This knows nothing, so it asks for no login: the page
+    does.
     """
 
     def __init__(self, place: str) -> None:
@@ -59,7 +60,7 @@ class SharedLink:
         if scope["type"] != "http":
             return
         outside = scope["root_path"].removesuffix(self._place)
-        path = scope["path"].removeprefix(outside)
+        path = scope["path"].removeprefix(outside).rstrip("/")
         query = f"?{scope['query_string'].decode('ascii', 'ignore')}" if scope["query_string"] else ""
         headers = [(b"location", f"{outside}{PREFIX}{quote(path)}{query}".encode()), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 307, "headers": headers})
@@ -81,7 +82,7 @@ class GovernancePlugin(AirflowPlugin):
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
         *(
             {"name": f"governance links to {place}", "app": SharedLink(f"/{place}"), "url_prefix": f"/{place}"}
-            for place in ("review", "waivers", "incidents")
+            for place in ("review", "waivers", "incidents", "monitoring")
         ),
     ]
     fastapi_root_middlewares = [{"name": "governance call guard", "middleware": guarded}]  # noqa: RUF012

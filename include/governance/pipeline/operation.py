@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 REQUEST_KEYS = ("reason", "to", "decision")
 
+
 @dataclass(frozen=True)
 class Operation:
     """A rollback that was asked for.

@@ -12,7 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
-from governance_airflow.web import services, standing, versions_api, waivers_api
+from governance.review.waiver_desk import WaiverDesk
+from governance_airflow.web import monitoring_api, services, standing, versions_api, waivers_api, waivers_page
 from governance_airflow.web.problems import PROBLEMS, REFUSED
 from governance_airflow.web.security import LOGGED_IN, MEANT, Login, Signer
 
@@ -85,6 +86,12 @@ class RequestDetail(RequestOut):
     document: dict[str, Any] = Field(description="The evidence, as it was signed.")
 
 
+class WaitingOut(BaseModel):
+    """How much waits for the caller to sign: candidates and waivers."""
+
+    waiting: int
+
+
 class StandingOut(BaseModel):
     """Where the caller stands towards a request, and a token that changes when anything about it does."""
 
@@ -117,6 +124,16 @@ def list_requests(
     """Return the last attempt of every version that was judged, newest first."""
     found = services.of(request).open_desk().latest()
     return [_out(one) for one in found if status in (None, one.status)]
+
+
+@router.get("/waiting")
+def get_waiting(request: Request, login: Login) -> WaitingOut:
+    """Return how much waits for the caller to sign."""
+    with_desk = services.of(request)
+    desk_ = with_desk.open_desk()
+    found = desk_.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
+    waivers = waivers_page.waiting(WaiverDesk(desk_), login, "")
+    return WaitingOut(waiting=len(found.waits_for_you) + len(waivers))
 
 
 @router.get("/requests/{model}/{version}")
@@ -165,9 +182,14 @@ def openapi(request: Request) -> dict[str, Any]:
     document = get_openapi(
         title="Governance",
         version="1",
-        summary="Read and decide what waits to be signed, and bring models in that were trained elsewhere.",
+        summary="Read and decide what waits to be signed, bring models in from elsewhere, and read what is watched.",
         description=__doc__,
-        routes=[*router.routes, *waivers_api.router.routes, *versions_api.router.routes],
+        routes=[
+            *router.routes,
+            *waivers_api.router.routes,
+            *versions_api.router.routes,
+            *monitoring_api.router.routes,
+        ],
         servers=[{"url": request.scope.get("root_path") or "/"}],
     )
     return document

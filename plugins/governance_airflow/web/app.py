@@ -18,7 +18,18 @@ from starlette.exceptions import HTTPException
 from governance import errors
 from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
-from governance_airflow.web import api, incidents_api, pages, security, services, versions_api, waivers_api
+from governance_airflow.web import (
+    api,
+    incidents_api,
+    monitoring,
+    monitoring_api,
+    pages,
+    security,
+    services,
+    versions_api,
+    waivers_api,
+)
+from governance_airflow.web.monitoring_history import Recent
 from governance_airflow.web.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -32,11 +43,14 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     """
     app = FastAPI(title="Governance", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = with_services or services.production()
+    app.state.recent = Recent()
     app.include_router(api.router)
     app.include_router(waivers_api.router)
     app.include_router(versions_api.router)
     app.include_router(incidents_api.router)
+    app.include_router(monitoring_api.router)
     app.include_router(pages.router)
+    app.include_router(monitoring.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)

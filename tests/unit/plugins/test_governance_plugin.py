@@ -55,6 +55,8 @@ def test_airflow_finds_the_page_in_its_navigation():
         ("/review/loan/1.0.0", "/governance/review/loan/1.0.0"),
         ("/waivers/loan?rule=parity", "/governance/waivers/loan?rule=parity"),
         ("/review/loan/1.0.0?attempt=1", "/governance/review/loan/1.0.0?attempt=1"),
+        ("/monitoring/", "/governance/monitoring"),
+        ("/monitoring/loan/160?last=30", "/governance/monitoring/loan/160?last=30"),
         ("/review//evil.test/x", "/governance/review//evil.test/x"),
         ("/review/loan/%C3%A9", "/governance/review/loan/%C3%A9"),
     ],

@@ -207,6 +207,10 @@ def test_the_api_describes_itself(office, as_login):
         "/api/models/{model}/waivers/{digest}/signatures",
         "/api/models/{model}/findings",
         "/api/models/{model}/findings/{finding}/closing",
+        "/api/waiting",
+        "/api/monitoring",
+        "/api/monitoring/{model}",
+        "/api/monitoring/{model}/{entry}",
     }
     assert document["servers"] == [{"url": "/governance"}]
     approve = document["paths"]["/api/requests/{model}/{version}/approve"]["post"]

@@ -174,7 +174,7 @@ def test_the_inbox_shows_what_waits_for_me(office, page):
 
     assert "Sign as Compliance loan 1.0.0" in text
     assert "3 warnings, attempt 2 1 of 2 signed; Model risk has" in text
-    assert "waits to be signed loan Mortgage lending High none none" in text
+    assert "waits to be signed loan Mortgage lending · monitoring High none none" in text
 
 
 def test_the_inbox_says_what_waits_for_others_and_why_not_for_me(office, page):
@@ -188,7 +188,9 @@ def test_the_inbox_says_what_waits_for_others_and_why_not_for_me(office, page):
 
 
 def test_a_model_that_never_ran_is_listed_as_such(page):
-    assert "not judged yet loan Mortgage lending High none none none yet" in page("tom", "/governance/inbox")
+    assert "not judged yet loan Mortgage lending · monitoring High none none none yet" in page(
+        "tom", "/governance/inbox"
+    )
 
 
 def hostile(document: dict) -> dict:

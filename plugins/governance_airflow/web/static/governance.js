@@ -51,13 +51,13 @@ function filterModels() {
     const text = search.value.trim().toLowerCase();
     const state = buttons.find(b => b.getAttribute('aria-pressed') === 'true').dataset.filter;
     rows.forEach(row => {
-      row.hidden = !(row.textContent.toLowerCase().includes(text) && (!tier.value || row.dataset.tier === tier.value)
+      row.hidden = !(row.textContent.toLowerCase().includes(text) && (!tier?.value || row.dataset.tier === tier.value)
         && (state === 'all' || row.dataset.state === state));
     });
     none.hidden = rows.some(row => !row.hidden);
   };
   search.addEventListener('input', apply);
-  tier.addEventListener('change', apply);
+  tier?.addEventListener('change', apply);
   buttons.forEach(button => button.addEventListener('click', () => {
     buttons.forEach(other => other.setAttribute('aria-pressed', other === button));
     apply();
@@ -251,6 +251,37 @@ function watch() {
   }, 15000);
 }
 
+// The Monitoring pages do not wait for what waits: the count beside Inbox is asked for after they are shown.
+async function countWaiting() {
+  const badge = document.querySelector('[data-waiting]');
+  if (!badge) return;
+  try {
+    const response = await fetch(`${root}/api/waiting`, { headers: { 'Accept': 'application/json' } });
+    const { waiting } = response.ok ? await response.json() : {};
+    if (!waiting) return;
+    badge.textContent = waiting;
+    badge.setAttribute('aria-label', `${waiting} ${waiting === 1 ? 'waits' : 'wait'} for you`);
+    badge.hidden = false;
+  } catch { /* the Inbox says it */ }
+}
+
+// The history keeps its size: in a narrow window it is scrolled to the day that is shown, and arrows move along the days.
+function historyChart() {
+  const chart = document.querySelector('.timeline svg[role=group]');
+  if (!chart) return;
+  const box = chart.parentElement, day = chart.querySelector('[aria-current]');
+  if (day && box.scrollWidth > box.clientWidth) {
+    box.scrollLeft = day.firstElementChild.getBBox().x - box.clientWidth * 0.8;
+  }
+  chart.addEventListener('keydown', event => {
+    const pick = event.target.closest('.pick');
+    const next = pick && { ArrowRight: pick.nextElementSibling, ArrowLeft: pick.previousElementSibling }[event.key];
+    if (!next?.matches('.pick')) return;
+    next.focus();
+    event.preventDefault();
+  });
+}
+
 followTheme();
 document.addEventListener('click', openLinks);
 document.addEventListener('click', copyDigests);
@@ -259,4 +290,6 @@ decideForm();
 exceptionForms();
 findingRows();
 watch();
+countWaiting();
+historyChart();
 if (matchMedia('(min-width: 1640px)').matches) document.querySelectorAll('details.wide-open').forEach(d => { d.open = true; });
