@@ -48,8 +48,8 @@ class SharedLink:
     """Sends a link to a page inside Airflow's frame on to the page.
 
     Airflow takes what follows ``/plugin/governance`` in a link for a path of its own: ``/review/<model>/<version>``,
-    ``/waivers/<model>``, ``/incidents/<model>``, ``/monitoring/<model>``. This knows nothing, so it asks for no login: the page
-    does.
+    ``/waivers/<model>``, ``/incidents/<model>``, ``/monitoring/<model>``. This knows nothing, so it asks for no login:
+    the page does.
     """
 
     def __init__(self, place: str) -> None:

@@ -184,6 +184,7 @@ def _changes(found: History) -> list[ChangeOut]:
     released = [
         ChangeOut(kind="serves", at=term.since, version=term.release.data["version"], entry=term.release.seq)
         for term in found.terms
+        if term.release.kind != "rollback"
     ]
     back = [
         ChangeOut(kind="rollback", at=entry.at, version=entry.data.get("version"), entry=entry.seq)

@@ -431,7 +431,7 @@ def test_the_history_as_json_says_the_same(office, as_login):
     assert found["limits"]["drifted_share"] == example.POLICY.monitoring.drifted_share
     assert len(found["windows"]) == 90
     assert {"data_fault", "retrain", "roll_back", "silent"} <= {one["decision"]["action"] for one in found["windows"]}
-    assert [one["kind"] for one in found["changes"]] == ["serves", "serves", "rollback", "serves"]
+    assert [one["kind"] for one in found["changes"]] == ["serves", "serves", "rollback"]
     assert found["windows"][0]["signed_parity"]["race"] == pytest.approx(0.088, abs=0.001)
     assert {one["name"] for one in found["windows"][0]["measurements"]} == {
         "drift.share_drifted",

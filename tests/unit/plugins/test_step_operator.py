@@ -90,7 +90,7 @@ def test_an_unknown_key_in_the_configuration_is_refused_in_one_sentence(task, st
     with pytest.raises(AirflowFailException) as refused:
         task.execute(context(task, sead=1))
     assert str(refused.value) == (
-        "Unknown key 'sead' in the run's configuration. Known: reason, parameters, source, bump, model_uri."
+        "Unknown key 'sead' in the run's configuration. Known: reason, parameters, source, bump, model_uri, decision."
     )
     assert (calls, ledger.entries) == ([], [])
 

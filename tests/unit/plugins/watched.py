@@ -177,7 +177,6 @@ def three_months(office: Any) -> Monitor:
                 at = monitor.until + timedelta(minutes=4)
                 data = {"version": "1.0.0", "evidence": evidence, "from": "1.1.0"}
                 office.ledger.append("rollback", "loan", data, actor="pipeline", key=f"rollback:{at}", at=at)
-                monitor.release("1.0.0", evidence, at=at)
         else:
             monitor.window(
                 measured(rng, rows=900 + rng.randrange(200), **label(day)), rows=900 + rng.randrange(200), **late
