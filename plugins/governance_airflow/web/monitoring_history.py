@@ -222,10 +222,10 @@ def _signed(ledger: Ledger, model: str, digest: str) -> dict[str, float]:
 SPARK = 30
 """Windows of each model that the list of all shows."""
 
-MODELS_AT_ONCE = 80
+MODELS_AT_ONCE = 40
 """Models of which one request reads all those windows at most; of the others it knows the last. The next reads on."""
 
-MEASURED_AT_ONCE = 150
+MEASURED_AT_ONCE = 120
 """Entries of measurements, each far larger than a decision, that one request reads at most: only for decisions that do
 not hold the share of drifted features themselves."""
 
@@ -336,7 +336,9 @@ class Recent:
         changes = [e for kind in ("release", "revert") for e in ledger.find(kind=kind, after=self._newest_change)]
         for entry in changes:
             self._changes.setdefault(entry.subject, []).append(entry)
-        self._newest_change = max([self._newest_change, *(entry.seq for entry in changes)])
+        # Releases were read after decisions, so none is missing up to the newest decision.
+        known = self._newest.seq if self._newest else 0
+        self._newest_change = max([self._newest_change, known, *(entry.seq for entry in changes)])
 
     def _take(self, found: Sequence[Entry]) -> None:
         for entry in found:

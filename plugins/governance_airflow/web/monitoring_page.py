@@ -1,7 +1,7 @@
 """What the monitoring pages show: all models in a line each, one model's history, and one window, as finished text."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +45,7 @@ _BY_ACTION = {
     "too_few": State(4, "too few rows", "nodata", "muted"),
     "nothing": State(8, "quiet", "nothing", "muted"),
 }
+_OVERDUE = State(3, "not watched", "wait", "warn")
 _DRY = "a dry run: nothing was started"
 
 
@@ -90,19 +91,19 @@ def state_of(one: Watched, now: datetime) -> State:
         return _without_windows(one)
     state = _BY_ACTION[last.action]
     if state.rank == 0 or last.action == "retrain":
-        return State(state.rank, state.word, state.icon, state.tone, _DRY if last.dry_run else state.look)
+        return replace(state, look=_DRY) if last.dry_run and last.action in ("retrain", "roll_back") else state
     if one.version is None:
         return State(9, "nothing serves", "na", "muted")
     if last.wanting:
         return State(2, f"{_wanting(last.wanting)} watched", "warn", "warn", "people were told" if last.tell else "")
     if is_overdue(last, now):
-        return State(3, "not watched", "wait", "warn", f"no window has been decided since {_day_of(last.until)}")
+        return replace(_OVERDUE, look=f"no window has been decided since {_day_of(last.until)}")
     if last.tell:
-        return State(state.rank - 1, state.word, state.icon, state.tone, "people were told")
+        return replace(state, rank=state.rank - 1, look="people were told")
     return state
 
 
-def is_overdue(last: Brief, now: datetime) -> bool:
+def is_overdue(last: Brief | Window, now: datetime) -> bool:
     """Say whether the next window should have been decided long ago: one more, and a day, have passed."""
     return now - last.until > 2 * (last.until - last.since) + timedelta(days=1)
 
@@ -206,7 +207,7 @@ def history(found: History, chosen: Window | None, places: tuple[str, str], last
     root, airflow = places
     if chosen and chosen.decided.seq not in [window.decided.seq for window in found.windows[-last:]]:
         last = RANGES[-1]
-    shown = History(**{**found.__dict__, "windows": found.windows[-last:]})
+    shown = replace(found, windows=found.windows[-last:])
     place = f"{root}/monitoring/{quote(found.model)}"
     serving = found.serves.release.data["version"] if found.serves else ""
     return {
@@ -233,10 +234,12 @@ def _head(found: History, now: datetime) -> dict[str, Any]:
         return {}
     last = found.windows[-1]
     state = _BY_ACTION[last.action]
+    if state.rank > 1 and found.serves and is_overdue(last, now):
+        state = _OVERDUE
     return {
         "icon": state.icon,
         "tone": state.tone,
-        "word": state.word if last.action != "nothing" else "quiet",
+        "word": state.word,
         "when": words.moment(last.until, now),
         "dry": last.decided.data["dry_run"],
         "back": f"rolled back {words.moment(found.rollbacks[-1].at, now)}" if found.rollbacks else "",

@@ -104,6 +104,13 @@ def test_another_number_of_windows_is_refused(monitor, as_login, last):
     assert as_login("tom").get(f"{LOAN}?last={last}").status_code in (404, 422)
 
 
+def test_a_monitor_that_stopped_does_not_look_quiet(monitor, page):
+    monitor.window()  # three months ago
+
+    assert "not watched window until" in page()
+    assert "no window has been decided since" in page(ALL)
+
+
 def test_a_window_that_was_decided_again_later_counts_once(monitor, office, as_login):
     first = monitor.window(measured_with(monitor, answers=0.01))
     data = {**first.data, "as_of": (monitor.until + timedelta(days=2)).isoformat()}
