@@ -427,6 +427,18 @@ def test_a_ledger_that_lost_its_end_is_read_anew(office, monitor):
     assert [one.action for one in recent.read(office.ledger, ["loan"])[0].windows] == ["nothing"]
 
 
+def test_a_window_that_was_lost_and_decided_again_is_read_anew(office, monitor):
+    recent = Recent()
+    monitor.window(rows=0)
+    monitor.window(rows=0)
+    recent.read(office.ledger, ["loan"])
+    del office.ledger.entries[-6:]
+    monitor.until -= timedelta(days=1)
+    monitor.window()
+
+    assert [one.action for one in recent.read(office.ledger, ["loan"])[0].windows] == ["nothing"]
+
+
 # --- as JSON -------------------------------------------------------------------------------------------------------
 
 
