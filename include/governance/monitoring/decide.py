@@ -3,7 +3,7 @@
 from typing import Any
 
 from governance.ledger.log import Entry
-from governance.monitoring.decision import Decision, Seen, decide
+from governance.monitoring.decision import SHARE, Decision, Seen, decide
 from governance.monitoring.facts import measurements_of, validated_of
 from governance.monitoring.standing import standing_of
 from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
@@ -56,6 +56,7 @@ def _decided(watch: Watch) -> Json:
         validated_of(watch.evidence),
     )
     found: Decision = decide(watch.run.policy.monitoring, seen, standing_of(watch))
+    share = seen.measurement(SHARE)
     champion = watch.champion.data["evidence"] if watch.champion else None
     return {
         "decision": found.to_dict(),
@@ -64,6 +65,8 @@ def _decided(watch: Watch) -> Json:
         "evidence": champion,  # what a rollback that it asks for is about
         "version": watch.champion.data["version"] if watch.champion else None,
         "policy": watch.policy,
+        "limits": watch.run.policy.monitoring.model_dump(),
+        "share_drifted": share.value if share else None,
         "window": window.key,
         "watched": watched.key,
         "dry_run": watch.run.spec.monitoring.dry_run,

@@ -265,7 +265,8 @@ class _Case:
         if self.share >= self.limits.drifted_share:
             return None
         limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
-        said = f"{self.drifted}, {limit}." if self.flagged else "No feature has drifted."
+        little = f"By more than chance, but by little, have moved:{_named(self.flagged)}." if self.flagged else ""
+        said = f"{self.drifted}, {limit}." if self.share else little or "No feature has drifted."
         return self.decided("nothing", "drifted_share", said, *self.watched(), tell=any(self.breaches.values()))
 
     def harmless(self) -> Decision | None:
@@ -330,7 +331,9 @@ class _Case:
     @property
     def drifted(self) -> str:
         share = self.seen.measurement(SHARE)
-        return f"{self.share:.0%} of {share.n if share else 0} features have drifted{_named(self.flagged)}"
+        n = share.n if share else 0
+        farthest = self.flagged[: round(self.share * n)]
+        return f"{self.share:.0%} of {n} features have drifted{_named(farthest)}"
 
 
 def _parity(measured: Sequence[Measurement], attribute: str) -> Measurement:

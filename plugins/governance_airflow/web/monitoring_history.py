@@ -333,7 +333,7 @@ class Recent:
             found = ledger.find(kind=DECIDED, after=self._newest.seq)[::-1]
         self._newest = found[0] if found else self._newest
         self._take(found)
-        changes = [e for kind in ("release", "revert") for e in ledger.find(kind=kind, after=self._newest_change)]
+        changes = [e for kind in entries.CHANGES for e in ledger.find(kind=kind, after=self._newest_change)]
         for entry in changes:
             self._changes.setdefault(entry.subject, []).append(entry)
         # Releases were read after decisions, so none is missing up to the newest decision.
