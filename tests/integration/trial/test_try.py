@@ -50,6 +50,8 @@ minimum_n: 30
 uncommitted_changes: block
 unknown_authors: block
 overdue_findings: block
+no_rollback_target: suspend
+may_stop: [model_risk]
 alternatives: {search: true, never_with_protected_attributes: true}
 rules:
   accuracy: {title: Accuracy, measure: performance.accuracy, at_least: 0.6}

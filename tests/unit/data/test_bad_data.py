@@ -223,7 +223,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> World:
     rows().to_csv(world.spec.folder / "tiny.csv", index=False)
     tier = world.settings.policies / "high.yaml"
     if "overdue_findings" not in tier.read_text():
-        tier.open("a").write("overdue_findings: block\n")
+        tier.open("a").write("overdue_findings: block\nno_rollback_target: suspend\nmay_stop: [model_risk]\n")
     return world
 
 
