@@ -261,8 +261,6 @@ def test_types_that_the_file_trusts_are_not_trusted_for_that(tmp_path: Path) -> 
     folder = saved("lightgbm", light(), tmp_path / "m", serialization_format="skops", skops_trusted_types=trusted)
     assert "lightgbm.basic.Booster" in (folder / "MLmodel").read_text()
     with pytest.raises(RefusedError, match=r"(?s)types that the spec allows.*LGBMClassifier.*Save it in that"):
-        RefusedError, match=r"(?s)types that the spec allows.*LGBMClassifier.*Save it in that: LightGBM"
-    ):
         imported(folder)
     assert imported(folder, trusted=", ".join(trusted)).description.columns == FEATURES
 
