@@ -29,7 +29,7 @@ status: setup  ## which service works, and where
 
 test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
 	$(PYTEST) -q -n auto -m "$(UNIT)"
-	$(PYTEST) -q -n auto --maxprocesses 2 --dist loadgroup -m "not slow" tests/integration
+	$(PYTEST) -q -n auto --maxprocesses 2 --dist loadfile -m "not slow" tests/integration
 	$(PYTEST) -q -m "not slow" --durations=5 tests/e2e tests/browser
 
 test-fast: setup-dev  ## the tests that train nothing and start no server (about a minute)

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,8 +18,21 @@ SHARED = {"stack", "elsewhere"}
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.integration)
-    folder = item.path.parent.name
-    item.add_marker(pytest.mark.xdist_group(folder if folder in SHARED else f"{folder}/{item.path.stem}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process of ``--dist loadfile`` whole files, and whole folders of those that share a server."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByServer(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder = Path(nodeid.partition("::")[0]).parent
+            return str(folder) if folder.name in SHARED else str(super()._split_scope(nodeid))
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")
