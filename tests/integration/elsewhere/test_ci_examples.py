@@ -105,7 +105,7 @@ def executed(server: str, workspace: tuple[Path, dict[str, str]], **changed: str
     )
 
 
-@pytest.mark.parametrize("server", SCRIPTS)
+@pytest.mark.parametrize("server", ["github", pytest.param("gitlab", marks=pytest.mark.slow), "jenkins"])
 def test_a_model_that_passes_lets_the_build_through(server: str, workspace: tuple[Path, dict[str, str]]) -> None:
     done = executed(server, workspace, MODEL_URI="models:/credit/1")
     assert done.returncode == 0, done.stderr
@@ -113,7 +113,7 @@ def test_a_model_that_passes_lets_the_build_through(server: str, workspace: tupl
     assert "Passes" in (workspace[0] / "governance.md").read_text()
 
 
-@pytest.mark.parametrize("server", SCRIPTS)
+@pytest.mark.parametrize("server", ["github", "gitlab", pytest.param("jenkins", marks=pytest.mark.slow)])
 def test_a_model_that_is_blocked_fails_the_build_with_its_reports(
     server: str, workspace: tuple[Path, dict[str, str]]
 ) -> None:
