@@ -434,6 +434,8 @@ def test_an_s3_is_spoken_to_without_encryption_only_where_that_is_said(tmp_path,
         ("SignatureDoesNotMatch", InputError, "AWS_SECRET_ACCESS_KEY"),
         ("Server returned non-2xx status code: 404 NoSuchBucket", InputError, "found none"),
         ("curlCode: 6, Could not resolve host", UnavailableError, "cannot be reached"),
+        ("Failed to connect to 127.0.0.1 port 54035 after 0 ms", UnavailableError, "cannot be reached"),
+        ("error sending request for url (http://127.0.0.1:40443/lake)", UnavailableError, "cannot be reached"),
     ],
 )
 def test_what_an_s3_answers_is_told_in_a_few_words_of_ours(said, kind, message):

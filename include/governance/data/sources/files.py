@@ -5,6 +5,7 @@ Errors of the network tell what failed and never quote what an S3 library says: 
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,11 +104,10 @@ def answering(where: str) -> Iterator[None]:
 
 def away(where: str, said: str) -> UnavailableError | InputError:
     """Return why an S3 cannot be read, by a few words of what its library said."""
-    low = said.lower()
-    if any(word in low for word in _DENIED):
+    if _DENIED.search(said):
         remedy = "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or have the bucket's owner allow reading."
         return InputError(f"Expected to be allowed to read {where}, found that it is denied. {remedy}")
-    if "404" in low or "nosuchbucket" in low or "no_such_bucket" in low:
+    if _ABSENT.search(said):
         return InputError(f"Expected a bucket and a key at {where}, found none. Correct the source.")
     return UnavailableError(
         f"Expected an answer about {where}, found none: the S3 cannot be reached. Start it, or correct "
@@ -115,7 +115,9 @@ def away(where: str, said: str) -> UnavailableError | InputError:
     )
 
 
-_DENIED = ("access_denied", "accessdenied", "403", "forbidden", "signature", "invalid_access_key", "401")
+# A status stands alone: a port such as 54035 is none.
+_DENIED = re.compile(r"access_?denied|\b40[13]\b|forbidden|signature|invalid_?access_?key", re.IGNORECASE)
+_ABSENT = re.compile(r"\b404\b|no_?such_?bucket", re.IGNORECASE)
 
 
 def _on_disk(path: Path) -> File:
