@@ -7,6 +7,7 @@ from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.browser
 
+FINDING = "Ask the survey for the years after 1975."
 TOMORROW = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
 
 OPTIONS = (
@@ -26,7 +27,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page_of(world, chromium):
     """Return a function: login → a page of that person, logged in at Airflow."""
     contexts = []
@@ -45,6 +46,24 @@ def page_of(world, chromium):
     yield log_in
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def signed_on_condition(world, runs, page_of):
+    """A run that Maria signed on its page, with a finding; what the page said before and after."""
+    run = runs["browser"].wait_until_asked()
+    frame = review(world, page_of("maria"), run)
+    approve = frame.get_by_role("button", name="Approve")
+    expect(approve).to_have_attribute("aria-disabled", "true")
+    frame.get_by_text("Approve on condition").click()
+    frame.get_by_label("Finding").fill(FINDING)
+    frame.get_by_label("Who mends it").select_option("luis")
+    frame.get_by_label("Until when").fill(TOMORROW)
+    for box in frame.locator("input[type=checkbox]").all():
+        box.check()
+    approve.click()
+    expect(frame.locator("body")).to_contain_text("the permit is complete", timeout=30_000)
+    return run
 
 
 def review(world, page, run):
@@ -69,23 +88,9 @@ def test_the_developer_reads_why_he_may_not_sign(world, runs, page_of):
     expect(frame.get_by_role("button", name="Approve")).to_have_count(0)
 
 
-def test_a_reviewer_confirms_every_point_signs_and_the_model_is_released(world, runs, page_of):
-    run = runs["browser"].wait_until_asked()
-    frame = review(world, page_of("maria"), run)
-
-    approve = frame.get_by_role("button", name="Approve")
-    expect(approve).to_have_attribute("aria-disabled", "true")
-    frame.get_by_text("Approve on condition").click()
-    frame.get_by_label("Finding").fill("Ask the survey for the years after 1975.")
-    frame.get_by_label("Who mends it").select_option("luis")
-    frame.get_by_label("Until when").fill(TOMORROW)
-    for box in frame.locator("input[type=checkbox]").all():
-        box.check()
-    approve.click()
-    expect(frame.locator("body")).to_contain_text("the permit is complete", timeout=30_000)
-
-    assert run.wait_until_ended() == "success"
-    assert len(run.released()) == 1
+def test_a_reviewer_confirms_every_point_signs_and_the_model_is_released(signed_on_condition):
+    assert signed_on_condition.wait_until_ended() == "success"
+    assert len(signed_on_condition.released()) == 1
 
 
 def exceptions(world, page, model):
@@ -121,17 +126,14 @@ def test_a_waiver_that_is_refused_says_why_and_keeps_what_was_typed(world, page_
     expect(frame.get_by_label("Reason")).to_have_value("short")
 
 
-def test_a_finding_is_closed_by_who_raised_it_and_not_by_who_mends_it(world, runs, page_of):
-    """The one that the signature above was given on."""
-    runs["browser"].wait_until_ended()
-    finding = "Ask the survey for the years after 1975."
+def test_a_finding_is_closed_by_who_raised_it_and_not_by_who_mends_it(world, signed_on_condition, page_of):
     frame = exceptions(world, page_of("luis"), "quick")
-    row = frame.locator("tr", has_text=finding)
+    row = frame.locator("tr", has_text=FINDING)
     expect(row).to_contain_text("Model risk raised this finding, and closes it.")
     expect(row.get_by_role("button")).to_have_count(0)
 
     frame = exceptions(world, page_of("dana"), "quick")
-    row = frame.locator("tr", has_text=finding)
+    row = frame.locator("tr", has_text=FINDING)
     row.get_by_label("What was done").fill("The survey of 1979 is in the data.")
     row.get_by_role("button", name="Close").click()
-    expect(frame.locator("tr", has_text=finding)).to_contain_text("closed by Dana Whitfield", timeout=30_000)
+    expect(frame.locator("tr", has_text=FINDING)).to_contain_text("closed by Dana Whitfield", timeout=30_000)
