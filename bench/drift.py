@@ -148,7 +148,7 @@ def files(rows: int) -> Iterator[tuple[Path, Path]]:
         paths = folder / "reference.parquet", folder / "current.parquet"
         for seed, path in enumerate(paths):
             write(path, rows, seed, moved=4 if seed else 0)
-        time.sleep(SETTLED)
+        time.sleep(SETTLED)  # a file that was touched just now gets no sketch, and the second run would be a first one
         yield paths
     finally:
         shutil.rmtree(folder, ignore_errors=True)

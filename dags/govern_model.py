@@ -9,13 +9,10 @@ clear the task: no step registers, releases or tells anything twice. A red `judg
 **Never** mark a task successful to get on: release verifies the permit from the bytes and releases nothing without it.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from airflow.sdk import DAG, TaskGroup, chain, cross_downstream, get_parsing_context
 
-from governance_airflow import notify
 from governance_airflow.form import FORM
-from governance_airflow.models import governed_models
+from governance_airflow.models import common, governed_models
 from governance_airflow.operators.step import StepOperator as Step
 from governance_airflow.runbook import for_task
 from governance_airflow.sensors.approval import ApprovalSensor
@@ -47,19 +44,9 @@ for model in governed_models(only=wanted):
         description=model.title,
         doc_md=__doc__,
         schedule=None,
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
         max_active_runs=16,
         params=FORM,
-        tags=["governance", "govern", f"tier/{model.tier}"],
-        default_args={
-            "owner": model.owner,
-            "retries": 2,
-            "retry_delay": timedelta(seconds=10),
-            "retry_exponential_backoff": True,
-            "execution_timeout": timedelta(minutes=30),
-            "on_failure_callback": notify.failed,
-        },
+        **common(model, "govern"),
     ):
         of = {"model": model.name}
         ingest = Step(task_id="ingest", step="ingest", doc_md=for_task("ingest"), **of)

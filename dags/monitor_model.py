@@ -11,12 +11,9 @@ have been on the day: what arrived later than its cut-off is not seen.
 **By hand**: trigger it with `since` and `until`; without, it looks at the last 24 hours.
 """
 
-from datetime import UTC, datetime, timedelta
-
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain, get_parsing_context
 
-from governance_airflow import notify
-from governance_airflow.models import governed_models
+from governance_airflow.models import common, governed_models
 from governance_airflow.operators.watch import ActOperator as Act
 from governance_airflow.operators.watch import WatchOperator as Watch
 from governance_airflow.runbook import for_task
@@ -39,19 +36,9 @@ for model in governed_models(only=wanted):
         description=f"Watches: {model.title}",
         doc_md=__doc__,
         schedule=CronDataIntervalTimetable(model.schedule[0], timezone=model.schedule[1]),
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
         max_active_runs=4,
         params=FORM,
-        tags=["governance", "monitor", f"tier/{model.tier}"],
-        default_args={
-            "owner": model.owner,
-            "retries": 2,
-            "retry_delay": timedelta(seconds=10),
-            "retry_exponential_backoff": True,
-            "execution_timeout": timedelta(minutes=30),
-            "on_failure_callback": notify.failed,
-        },
+        **common(model, "monitor"),
     ):
         of = {"model": model.name}
         collect = Watch(task_id="collect", step="collect", doc_md=for_task("collect"), **of)

@@ -11,12 +11,11 @@ that is mended: a rollback is done once, however often it is tried.
 To take a model out of service at once: `governance stop MODEL --reason …`, or the button on its incidents page.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, chain, get_parsing_context
 
-from governance_airflow import notify
-from governance_airflow.models import governed_models
+from governance_airflow.models import common, governed_models
 from governance_airflow.operators.step import StepOperator as Step
 from governance_airflow.rollback_form import FORM
 from governance_airflow.runbook import for_task
@@ -30,18 +29,11 @@ for model in governed_models(only=wanted):
         description=f"{model.title}: back to the last version whose permit is valid",
         doc_md=__doc__,
         schedule=None,
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
-        catchup=False,
         max_active_runs=1,
         params=FORM,
-        tags=["governance", "rollback", f"tier/{model.tier}"],
-        default_args={
-            "owner": model.owner,
-            "retries": 5,
-            "retry_delay": timedelta(seconds=5),
-            "execution_timeout": timedelta(minutes=10),
-            "on_failure_callback": notify.failed,
-        },
+        **common(
+            model, "rollback", retries=5, retry_delay=timedelta(seconds=5), execution_timeout=timedelta(minutes=10)
+        ),
     ):
         of = {"model": model.name}
         choose = Step(task_id="choose", step="choose_target", doc_md=for_task("choose"), **of)

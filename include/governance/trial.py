@@ -145,7 +145,7 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
         RefusedError: The model holds a type that the spec does not allow.
     """
     asked, started = asked or Asked(), time.monotonic()
-    spec = _right_folder(settings, name)
+    spec = right_folder(settings, name)
     policy = load_policy(spec.folder, settings.policies)
     if spec.trained == "elsewhere":
         raise InputError(
@@ -155,7 +155,7 @@ def run_trial(settings: Settings, name: str, asked: Asked | None = None, tell: T
     frame = _read(spec, policy)
     tell("Checking the contract, and fitting")
     with ProcessPoolExecutor(1, get_context("spawn")) as beside, Bench(settings, spec, policy, frame, asked) as bench:
-        checking = beside.submit(_run_contract, spec, frame)
+        checking = beside.submit(contract_of, spec, frame)
         fitted = None
         try:
             fitted = bench.fit(bench.recipe)
@@ -176,7 +176,12 @@ def load_for_timing(folder: Path, trusted_types: Sequence[str]) -> Any:
     return load_unsigned(folder, trusted_types)
 
 
-def _right_folder(settings: Settings, name: str) -> ModelSpec:
+def right_folder(settings: Settings, name: str) -> ModelSpec:
+    """Return the spec of a folder that is right.
+
+    Raises:
+        FaultyFileError: With every fault, as ``governance check`` finds them.
+    """
     findings = examine(settings, name)
     if findings.faults:
         raise FaultyFileError(list(findings.faults))
@@ -189,7 +194,8 @@ def _read(spec: ModelSpec, policy: Policy) -> "pd.DataFrame":
     return columns.accepted(spec, read_source(spec.data.source, spec.folder), policy.personal_data)
 
 
-def _run_contract(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
+def contract_of(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
+    """Run the contract; called in a process of its own, for Great Expectations alone takes seconds to import."""
     from governance.data.contracts import run_contract
 
     return run_contract(frame, spec.contract)

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from governance.assessment import FAMILIES
-from governance.catalog import ModelSpec, find_spec
-from governance.check import columns, examine
+from governance.catalog import ModelSpec
+from governance.check import columns
 from governance.errors import InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.records import Measurement, Verdict
 from governance.rules.evaluate import evaluate_code_rules
 from governance.settings import Settings
-from governance.trial import Material, measured_at_once
-from governance.yamlfile import FaultyFileError
+from governance.trial import Material, contract_of, measured_at_once, right_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,12 +122,12 @@ def run_validation(settings: Settings, name: str, asked: Asked, tell: Tell = lam
         UnavailableError: MLflow does not answer.
     """
     started = time.monotonic()
-    spec = _right_folder(settings, name)
+    spec = right_folder(settings, name)
     policy = load_policy(spec.folder, settings.policies)
     # The model first: where there is none, nobody waits for the data and the contract.
     with fetched(settings, asked, tell) as files, ProcessPoolExecutor(1, get_context("spawn")) as beside:
         source, frame = read_rows(spec, asked.data, policy.personal_data, tell)
-        checking = beside.submit(run_contract_on, spec, frame)
+        checking = beside.submit(contract_of, spec, frame)
         imported = laid_beside(files, spec, frame, asked)
         found = Validation(
             name,
@@ -192,20 +191,6 @@ def read_rows(spec: ModelSpec, data: Path | None, how: str, tell: Tell) -> tuple
     source, folder = (spec.data.source, spec.folder) if data is None else (data.name, data.absolute().parent)
     tell(f"Reading {source if data is None else data}")
     return source, columns.accepted(spec, read_source(source, folder), how)
-
-
-def run_contract_on(spec: ModelSpec, frame: "pd.DataFrame") -> "ContractResult":
-    """Run the contract; called in a process of its own."""
-    from governance.data.contracts import run_contract
-
-    return run_contract(frame, spec.contract)
-
-
-def _right_folder(settings: Settings, name: str) -> ModelSpec:
-    findings = examine(settings, name)
-    if findings.faults:
-        raise FaultyFileError(list(findings.faults))
-    return find_spec(settings, name)
 
 
 def _seen_before(spec: ModelSpec, asked: Asked) -> list[str]:

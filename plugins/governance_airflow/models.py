@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from airflow.sdk import Asset
 from croniter import croniter
 
 from governance.settings import load_settings
+from governance_airflow import notify
 
 DAILY = ("0 6 * * *", "UTC")
 """When a model is looked at that says nothing of it."""
@@ -62,6 +64,30 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
         yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule)
+
+
+def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
+    """Return what the DAGs of a model have in common.
+
+    Args:
+        model: The model.
+        kind: How the DAG's id begins.
+        task: What its tasks have otherwise than those of other DAGs.
+    """
+    usual = {
+        "owner": model.owner,
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": kind != "rollback",  # who waits for a rollback must not wait longer each time
+        "execution_timeout": timedelta(minutes=30),
+        "on_failure_callback": notify.failed,
+    }
+    return {
+        "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "tags": ["governance", kind, f"tier/{model.tier}"],
+        "default_args": {**usual, **task},
+    }
 
 
 def _schedule(written: dict[str, Any]) -> tuple[str, str]:

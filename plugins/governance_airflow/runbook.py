@@ -38,13 +38,13 @@ service serves it, and tests it live; moves back if that fails.
 **Normal**: 5–15 s. **Red**: the permit is missing or something changed after it was signed (nothing was moved), or the
 smoke test failed (the former champion serves again). The log says which byte or which row.""",
     "collect": """Takes the window from the prediction log, freezes it, and runs the contract on it.
-**Normal**: 2–8 s, most of it Great Expectations' import; skipped where nothing serves. Broken data are no red task:
+**Normal**: seconds, most of them Great Expectations' import; skipped where nothing serves. Broken data are no red task:
 they are a decision. **Red**: the ledger's database or the snapshots' disk does not answer: clear it when they do.""",
     "watch": """Measures the window beside what the champion was trained on and validated with.
-**Normal**: 2–5 s. **Red**: the reference is gone or changed, or MLflow does not answer. Nothing is decided without
+**Normal**: seconds. **Red**: the reference is gone or changed, or MLflow does not answer. Nothing is decided without
 it.""",
     "decide": """Applies the monitoring part of the policy, in its order, and records the decision with its reason.
-**Normal**: 1–5 s; longer where versions to go back to are tried on the window. **Red**: see the last line; clear it:
+**Normal**: seconds; longer where versions to go back to are tried on the window. **Red**: see the last line; clear it:
 one window is decided once.""",
     "act": """Starts the DAG that carries the decision out, with its reason and its key. Once, also after a clear.
 **Normal**: skipped on most days. **Red**: the other DAG is paused or unknown: unpause it, and clear this task.""",

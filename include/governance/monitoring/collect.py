@@ -64,7 +64,7 @@ def await_cut_off(as_of: datetime) -> None:
             f"A window is looked at when it is over."
         )
     if left > 0:
-        time.sleep(left)
+        time.sleep(left)  # bounded above; nothing can be asked whether the last record has arrived
 
 
 def window_of(entry: Entry) -> "pd.DataFrame":

@@ -17,7 +17,7 @@ Neighbours: :mod:`governance.policyfile` has the limits; measures know none. Not
 that is named. A decision says which measurement crossed which limit, and no more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -114,7 +114,8 @@ class Standing:
 
     Attributes:
         before: Earlier windows of the same champion, in any order.
-        targets: Versions with a valid permit, the newest first.
+        targets: Versions with a valid permit, the newest first. Looked at once, and only where a rule wants one: each
+            is fetched and tried on the window then.
         waiting: The candidate that waits for signatures, or is on its way.
         released: When the champion began to serve.
         retrained: When a monitor last asked for each of its retrainings.
@@ -122,7 +123,7 @@ class Standing:
     """
 
     before: Sequence[Before] = ()
-    targets: Sequence[Target] = ()
+    targets: Iterable[Target] = ()
     waiting: str | None = None
     released: datetime | None = None
     retrained: Sequence[datetime] = ()
@@ -298,11 +299,12 @@ class _Case:
 
     def back(self, rule: str, said: str) -> Decision:
         """Roll back to the newest version that is no worse on this window; call people where there is none."""
+        worse = []
         for target in self.standing.targets:
             if target.is_no_worse(rule):
                 why = f"Back to {target.version}: {target.why(rule)}"
                 return self.decided("roll_back", rule, said, why, target=target)
-        worse = [f"{one.version} is no way back: {one.why(rule)}" for one in self.standing.targets]
+            worse.append(f"{target.version} is no way back: {target.why(rule)}")
         return self.decided("call", rule, said, *(worse or ["No earlier version has a valid permit."]), tell=True)
 
     def watched(self) -> list[str]:

@@ -13,6 +13,7 @@ from governance.assessment import measure_groups
 from governance.data import snapshots
 from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
+from governance.errors import InputError
 from governance.ledger.log import Entry
 from governance.measures.drift import measure_drift, measure_prediction_drift
 from governance.measures.performance_in_production import loss_rise
@@ -81,7 +82,8 @@ def _measured(watch: Watch) -> Json:
         return {"measurements": [], "reference": "none"}
     frame = collect.window_of(window)
     reference, which = _reference(watch)
-    measured = list(measure_window(watch, frame, reference, _validated_scores(watch)))
+    scores = validated_scores(watch, candidate_of(watch, watch.manifest))
+    measured = list(measure_window(watch, frame, reference, scores))
     return {"measurements": [one.to_dict() for one in measured], "reference": which}
 
 
@@ -113,23 +115,36 @@ def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
 
 
 def training_snapshot(watch: Watch) -> Snapshot:
-    """Return the snapshot that the champion was trained on."""
+    """Return the snapshot that the champion was trained on.
+
+    Raises:
+        InputError: The ledger has none.
+    """
     digest = watch.evidence["data"]["snapshot"] if watch.evidence else None
-    frozen = watch.ledger.backwards("snapshot", watch.model)
-    return next(Snapshot.from_dict(e.data["snapshot"]) for e in frozen if e.data["snapshot"]["digest"] == digest)
+    for entry in watch.ledger.backwards("snapshot", watch.model):
+        if entry.data["snapshot"]["digest"] == digest:
+            return Snapshot.from_dict(entry.data["snapshot"])
+    raise InputError(f"Expected the snapshot {digest} that {watch.model} was trained on in the ledger, found none.")
 
 
-def _validated_scores(watch: Watch) -> Any:
-    """Return what the champion said of the rows that judged it: its own answers, made before anybody signed."""
-    candidate = candidate_of_champion(watch)
+def validated_scores(watch: Watch, candidate: Entry) -> Any:
+    """Return what a version said of the rows that judged it: its own answers, made before anybody signed."""
     judged = fetch_out_of_fold(watch.run, candidate)
     return task_of(watch.run.spec).from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
 
 
-def candidate_of_champion(watch: Watch) -> Entry:
-    """Return the entry of the champion's files."""
-    manifest = watch.champion.data["manifest"] if watch.champion else None
-    return next(e for e in watch.ledger.backwards("candidate", watch.model) if e.data["manifest"] == manifest)
+def candidate_of(watch: Watch, manifest: str) -> Entry:
+    """Return the entry of a version's files.
+
+    Raises:
+        InputError: The ledger has none.
+    """
+    for entry in watch.ledger.backwards("candidate", watch.model):
+        if entry.data["manifest"] == manifest:
+            return entry
+    raise InputError(
+        f"Expected the candidate with manifest {manifest[:16]}… of {watch.model} in the ledger, found none."
+    )
 
 
 def labelled(task: Task, frame: "pd.DataFrame") -> tuple[Any, Any, Any]:

@@ -17,10 +17,9 @@ from governance.measures.drift import measure_prediction_drift
 from governance.monitoring import collect, facts
 from governance.monitoring.decision import ERROR_HERE, MOVED_HERE, PARITY_HERE, Before, Standing, Target
 from governance.monitoring.watch import DECIDED, WINDOW, Watch
-from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
+from governance.pipeline.train import fetch_artifact
 from governance.release.rollback import targets
 from governance.training.artifacts import load_artifact
-from governance.training.split import JUDGING
 from governance.training.tasks import BinaryClassification, task_of
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def standing_of(watch: Watch) -> Standing:
     mine = [data for data in decided if watch.champion and data["champion"] == watch.champion.data["evidence"]]
     return Standing(
         before=[_before(data) for data in mine],
-        targets=list(_targets(watch)),
+        targets=_targets(watch),
         waiting=waiting(watch),
         retrained=[
             _moment(data) for data in decided if data["decision"]["action"] == "retrain" and not data["dry_run"]
@@ -99,36 +98,30 @@ def _last_rollback(watch: Watch) -> datetime | None:
 
 def _targets(watch: Watch) -> Iterator[Target]:
     """Yield the versions with a valid permit, each tried on this very window."""
-    window = watch.need(WINDOW)
-    if not window.data["rows"] or window.data["faults"] or watch.champion is None:
-        return
-    frame = collect.window_of(window)
-    mine = _how_wrong(watch, facts.candidate_of_champion(watch), frame, None)
+    frame = collect.window_of(watch.need(WINDOW))
+    mine = None
     for found in targets(watch.run.settings, watch.ledger, watch.model, watch.as_of):
-        candidate = next(
-            e
-            for e in watch.ledger.backwards("candidate", watch.model)
-            if e.data["manifest"] == found.release.data["manifest"]
+        if mine is None:
+            mine = _how_wrong(watch, facts.candidate_of(watch, watch.manifest), frame, answers_again=False)
+        candidate = facts.candidate_of(watch, found.release.data["manifest"])
+        theirs = _how_wrong(watch, candidate, frame, answers_again=True)
+        yield Target(
+            found.version, found.evidence, {name: (theirs[name], mine[name]) for name in theirs if name in mine}
         )
-        theirs = _how_wrong(watch, candidate, frame, candidate)
-        both = {name: (theirs[name], mine[name]) for name in theirs if name in mine}
-        yield Target(found.version, found.evidence, both)
 
 
-def _how_wrong(watch: Watch, candidate: Entry, frame: "pd.DataFrame", other: Entry | None) -> dict[str, float]:
+def _how_wrong(watch: Watch, candidate: Entry, frame: "pd.DataFrame", *, answers_again: bool) -> dict[str, float]:
     """Return how wrong a version is on the window: the champion by what it answered, another by new answers."""
     task = task_of(watch.run.spec)
     scores, threshold = collect.scores_of(frame), candidate.data["training"]["threshold"]
     answers = task.labels(frame[collect.PREDICTION])
-    if other is not None:
+    if answers_again:
         with tempfile.TemporaryDirectory() as folder:
-            artifact = fetch_artifact(watch.run, other, Path(folder))
-            model = load_artifact(artifact, other.data["artifact"]["trusted_types"], watch.run.keys)
+            artifact = fetch_artifact(watch.run, candidate, Path(folder))
+            model = load_artifact(artifact, candidate.data["artifact"]["trusted_types"], watch.run.keys)
         scores = model.score(frame[model.description.columns])
         answers = task.decide(scores, threshold)
-    judged = fetch_out_of_fold(watch.run, candidate)
-    validated = task.from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
-    moved = measure_prediction_drift(validated, scores, minimum_n=1)[0]
+    moved = measure_prediction_drift(facts.validated_scores(watch, candidate), scores, minimum_n=1)[0]
     found = {MOVED_HERE: float(moved.value if moved.value is not None else np.inf)}
     truth, _, which = facts.labelled(task, frame)
     if len(which) >= watch.run.policy.monitoring.minimum_rows:

@@ -72,6 +72,11 @@ class Watch:
         return dict(found.data["evidence"])
 
     @property
+    def manifest(self) -> str:
+        """Digest of the champion's files; empty where nothing served."""
+        return str(self.champion.data["manifest"]) if self.champion else ""
+
+    @property
     def policy(self) -> str:
         """Digest of the policy in force."""
         return self.run.policy.digest

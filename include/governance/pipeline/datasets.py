@@ -76,7 +76,7 @@ def _qualified(name: str, schema: str | None) -> list[str]:
 def _tables_of(query: Path, kind: str) -> list[str]:
     """Return the tables that a query reads, where the parser that comes with OpenLineage is here and understands it."""
     try:
-        from openlineage_sql import parse  # type: ignore[import-untyped]
+        from openlineage_sql import parse
 
         found = parse([query.read_text(encoding="utf-8")], "postgres" if kind == "postgresql" else kind)
     except (ImportError, OSError, ValueError, RuntimeError):

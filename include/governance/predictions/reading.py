@@ -161,7 +161,7 @@ def _settle(connection: "Connection", as_of: datetime) -> None:
     now = row[0] if row else datetime.now(UTC)
     if as_of > now + AHEAD:
         raise InputError(f"Expected a cut-off that has passed, found {as_of}; the database's clock says {now}.")
-    time.sleep(max(0.0, (as_of - now).total_seconds()))
+    time.sleep(max(0.0, (as_of - now).total_seconds()))  # at most AHEAD: the two clocks may differ so far
     connection.execute("SELECT predictions.settle()")
 
 

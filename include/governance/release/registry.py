@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from governance.errors import InputError, NotPermittedError, UnavailableError
-from governance.training.tracking import EVIDENCE_FILE, MODEL_FOLDER
+from governance.training.tracking import EVIDENCE_FILE, MODEL_FOLDER, client_of
 
 CHAMPION = "champion"
 PERMIT_FOLDER = "permit"
@@ -180,13 +180,7 @@ class Registry:
 
     @cached_property
     def _client(self) -> Any:
-        from mlflow import MlflowClient
-        from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
-
-        progress: Any = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
-        if not progress.is_set():
-            progress.set(False)
-        return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
+        return client_of(self.url)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

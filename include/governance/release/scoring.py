@@ -67,7 +67,7 @@ class ScoringService:
                     f"{seconds:g} s, found {last.get('state', 'no answer')}: {last.get('reason') or 'no reason given'}."
                     f" Look at {self.url}/ready and release again."
                 )
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)  # between two looks, until the deadline
 
     def score(self, model: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Json:
         """Have rows predicted.

@@ -150,7 +150,7 @@ def _let_go(settings: Settings, model: str, seconds: float, problems: list[str])
             if time.monotonic() > deadline:
                 problems.append(f"The scoring service at {service.url} still serves {model}: {state}.")
                 return False
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)  # between two looks, until the deadline
     except GovernanceError as error:
         problems.append(f"The scoring service did not confirm it. {error}")
         return False

@@ -32,8 +32,8 @@ import numpy as np
 import pandas as pd
 import psutil
 import sklearn.ensemble  # noqa: F401  # what folders mostly use: imported once, so that no fork has to
-import sklearn.linear_model  # noqa: F401
-import sklearn.pipeline  # noqa: F401
+import sklearn.linear_model  # noqa: F401  # as above
+import sklearn.pipeline  # noqa: F401  # as above
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
@@ -171,7 +171,7 @@ def sweep(session: int | None = None) -> None:
         for process in offspring():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        time.sleep(0.002)
+        time.sleep(0.002)  # a killed process takes a moment to be reaped
 
 
 def reap() -> bool:

@@ -175,10 +175,8 @@ def _require_served(uri: str, place: str) -> None:
 
 
 def _download(place: str, into: Path, tracking_url: str | None) -> Path:
-    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     with redirect_stdout(StringIO()):
         repository: Any = get_artifact_repository(place, tracking_uri=tracking_url)
         folder = Path(repository.download_artifacts("", str(into)))
@@ -195,10 +193,8 @@ def _require_size(size: int, uri: str) -> None:
 def _answering(url: str, uri: str) -> Iterator["MlflowClient"]:
     if url.startswith(("http://", "https://")):
         tracking.ping(url)
-    from mlflow import MlflowClient
-
     with _explained(f"MLflow at {url}", uri):
-        yield MlflowClient(tracking_uri=url, registry_uri=url)
+        yield tracking.client_of(url)
 
 
 @contextmanager

@@ -262,21 +262,29 @@ def _client(url: str) -> Iterator["MlflowClient"]:
     """Yield a client; MLflow's and the network's errors become ours."""
     ping(url)
     import requests
-    from mlflow import MlflowClient
-    from mlflow import environment_variables as variables
     from mlflow.exceptions import MlflowException, RestException
 
-    variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
-    # Seven tries by default, for four minutes: whoever calls knows better when to try again.
-    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)  # type: ignore[no-untyped-call]
     try:
-        yield MlflowClient(tracking_uri=url, registry_uri=url)
+        yield client_of(url)
     except RestException as error:
-        if error.get_http_status_code() >= 500:  # type: ignore[no-untyped-call]
+        answer: Any = error  # MLflow's functions have no types
+        if answer.get_http_status_code() >= 500:
             raise _unavailable(url, error) from error
         raise InputError(f"Expected MLflow at {url} to take this, found: {_first_line(error)}") from error
     except (MlflowException, requests.RequestException) as error:
         raise _unavailable(url, error) from error
+
+
+def client_of(url: str) -> "MlflowClient":
+    """Return a client of one server, whatever the environment says; it draws no progress bars and gives up soon."""
+    from mlflow import MlflowClient, environment_variables
+
+    variables: Any = environment_variables  # MLflow's functions have no types
+    if not variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.is_set():
+        variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    # Seven tries by default, for four minutes: whoever calls knows better when to try again.
+    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(RETRIES)
+    return MlflowClient(tracking_uri=url, registry_uri=url)
 
 
 def ping(url: str) -> None:

@@ -57,7 +57,7 @@ class ApprovalTrigger(BaseTrigger):
             # First, too: Airflow loses a task whose trigger fires before its deferral was entered.
             await asyncio.sleep(self.poll_seconds)
             answer = await asyncio.to_thread(self._ask)
-        yield TriggerEvent(answer)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(answer)  # type: ignore[no-untyped-call]  # Airflow has no types here
 
     def _ask(self) -> dict[str, Any] | None:
         from governance.errors import GovernanceError, UnavailableError

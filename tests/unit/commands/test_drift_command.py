@@ -260,3 +260,10 @@ def test_a_column_that_has_no_value_any_more_has_drifted(run: Run) -> None:
 
 def test_a_single_row_is_not_enough(run: Run) -> None:
     assert run(*write(REFERENCE, rows(size=1)))[0] == 3
+
+
+def test_its_limits_are_those_of_a_policy_that_says_nothing_else() -> None:
+    from governance.drift_decision import RETRAIN_FROM, SEVERE_FROM
+    from governance.policyfile import Monitoring
+
+    assert (Monitoring().drifted_share, Monitoring().severe_share) == (RETRAIN_FROM, SEVERE_FROM)

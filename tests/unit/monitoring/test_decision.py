@@ -167,6 +167,13 @@ class TestRollBack:
         assert not moved.is_no_worse("severe_share")
         assert moved.why("severe_share") == "on this window, PSI of the answers 0.400 beside 0.200 of what serves."
 
+    def test_no_version_is_tried_where_no_rule_wants_one(self):
+        def tried():
+            raise AssertionError("fetched and scored for nothing")
+            yield
+
+        assert decide(LIMITS, drifted(0.2), Standing(targets=tried())).action == "retrain"
+
     def test_without_any_version_people_are_called(self):
         found = decide(LIMITS, drifted(0.4), Standing())
         assert (found.action, found.because[-1]) == ("call", "No earlier version has a valid permit.")
