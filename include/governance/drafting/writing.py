@@ -148,7 +148,7 @@ def _target(folder: Folder) -> str:
         said = f"{DECIDE} nothing says which value is good for people; the last of {_listed(outcome.values)} is a guess"
         lines.append(f"  favourable: {scalar(guess)}   # {said}")
     elif outcome.favourable is not None:
-        why = f"good for people: {outcome.why_favourable}"
+        why = f"good for people: {_prose(outcome.why_favourable)}"
         lines.append(f"  favourable: {scalar(outcome.favourable)}   # {why}")
     if outcome.classes:
         lines.append(f"  classes: {flow(list(outcome.classes))}   # in the order of the scores")
@@ -256,8 +256,9 @@ alternatives:   # tried where only fairness rules fail: the same data, another t
 
 
 def _prose(text: str) -> str:
-    """Return a text of the data for a comment or a folded scalar, where a line break or a ``#`` would end it."""
-    return " ".join(text.replace("#", "No.").split())
+    """Return a text of the data for a comment or a folded scalar: in one line, no ``#``, nothing unprintable."""
+    line = " ".join(text.replace("#", "No.").split())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -1,5 +1,6 @@
 """Files of a draft: YAML that says what was meant, Python that is the same for the same draft."""
 
+import pytest
 import yaml
 from drafts import applicants
 from hypothesis import given, settings
@@ -34,6 +35,16 @@ def test_a_comment_cannot_be_left_by_a_columns_name(desk):
     desk.draft(frame, "approved", protected=("sex", "age"))
 
     assert "#   x No. y: the same value in every row" in (desk.settings.models / "it" / "model.yaml").read_text()
+
+
+@pytest.mark.parametrize("odd", ["\x1b", "\x7f", "a\x00b", "\x85", "\u2028", "yes\x1c"])
+def test_nor_broken_by_a_value_of_the_target(desk, odd):
+    frame = applicants().replace({"approved": {1: odd, 0: "other"}}).drop(columns=["sex", "age"])
+
+    desk.draft(frame, "approved", no_persons="Each row is a place, and no person.", yes=True)
+
+    written = yaml.safe_load((desk.settings.models / "it" / "model.yaml").read_text())
+    assert written["target"]["favourable"] in (odd, "other")
 
 
 def test_large_data_are_judged_by_a_sealed_holdout_and_small_ones_out_of_fold(desk):
