@@ -32,6 +32,7 @@ class GovernedModel:
         roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
         asset: What other teams' DAGs are scheduled on: updated by every release.
         schedule: When it is looked at, as cron writes it, and in which time zone.
+        retrained: When it is trained again without anybody asking, likewise; ``None`` where it is not.
     """
 
     name: str
@@ -41,6 +42,7 @@ class GovernedModel:
     roles: tuple[str, ...]
     asset: Asset
     schedule: tuple[str, str] = DAILY
+    retrained: tuple[str, str] | None = None
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -57,13 +59,16 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             spec = _read(folder / "model.yaml")
             roles = _roles(_read(folder / "policy.yaml"), settings.policies)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
-            schedule = _schedule(spec.get("monitoring") or {})
+            schedule = _schedule(spec.get("monitoring") or {}) or DAILY
+            retrained = _schedule(spec.get("retraining") or {}, usual=None)
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, schedule = (), DAILY
+            roles, schedule, retrained = (), DAILY, None
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule)
+        yield GovernedModel(
+            folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule, retrained=retrained
+        )
 
 
 def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
@@ -90,14 +95,14 @@ def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
     }
 
 
-def _schedule(written: dict[str, Any]) -> tuple[str, str]:
-    """Return when a model is looked at; daily where it is written wrongly, for one folder must not stop all others."""
-    schedule, timezone = str(written.get("schedule", DAILY[0])), str(written.get("timezone", DAILY[1]))
+def _schedule(written: dict[str, Any], usual: str | None = DAILY[0]) -> tuple[str, str] | None:
+    """Return a schedule; ``None`` where there is none, or a wrong one, for one folder must not stop all others."""
+    schedule, timezone = written.get("schedule", usual), str(written.get("timezone", DAILY[1]))
     try:
         ZoneInfo(timezone)
-        return (schedule, timezone) if croniter.is_valid(schedule) else DAILY
+        return (str(schedule), timezone) if schedule and croniter.is_valid(str(schedule)) else None
     except (ZoneInfoNotFoundError, ValueError):
-        return DAILY
+        return None
 
 
 def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:

@@ -14,7 +14,8 @@ from governance import canonical
 from governance.catalog import find_spec, people_of
 from governance.errors import InputError
 from governance.ledger.log import Entry, Ledger
-from governance.pipeline.run import MONITORING, Request, Run
+from governance.pipeline.run import Request, Run
+from governance.pipeline.unasked import MONITORING
 from governance.policy import load_policy
 from governance.review import entries
 from governance.settings import Settings

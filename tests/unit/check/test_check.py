@@ -36,6 +36,14 @@ BROKEN: dict[str, tuple] = {
         [("model", "tier: high ", "tier: hihg ")],
         ("model", "tier: hihg", "`tier` is 'hihg'.", "Did you mean `high`?"),
     ),
+    "retraining on what is no source": (
+        [("model", "parquet:../../../data/loan/decided.parquet", "decided.xlsx")],
+        ("model", "decided.xlsx", "Unknown kind of source in 'decided.xlsx'.", "Correct `source:`."),
+    ),
+    "retraining at no time": (
+        [("model", "retraining: ", "retraining:\n  schedule: monthly")],
+        ("model", "schedule: monthly", "a schedule has five parts", ""),
+    ),
     "no target": (
         [("model", "  column: approve\n", "")],
         ("model", "target:", "`target.column` is missing.", "Add it."),
