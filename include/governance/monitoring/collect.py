@@ -119,9 +119,11 @@ def _frame(logged: Logged, mine: Any, types: Mapping[str, str]) -> "pd.DataFrame
     answers = {AT: rows["at"], REQUEST: rows["request_id"], ROW: rows["row"], PREDICTION: rows["prediction"]}
     answers |= {f"_{name}": rows[name] for name in rows.columns if name == "score" or name.startswith("score_")}
     protected = logged.protected.loc[mine].dropna(axis="columns", how="all")
-    features = logged.features.loc[mine]
-    typed = {name: _typed(features[name], types[name]) for name in features.columns if name in types}
-    told: Any = features.assign(**typed, **answers, **{LABEL: logged.labels.loc[mine]})
+    features = logged.features.loc[mine].copy()
+    for name in features.columns:  # one by one, not by `assign`: a feature may be called `self`
+        if name in types:
+            features[name] = _typed(features[name], types[name])
+    told: Any = features.assign(**answers, **{LABEL: logged.labels.loc[mine]})
     frame: pd.DataFrame = told.join(protected).reset_index(drop=True)
     return frame
 
