@@ -45,13 +45,13 @@ class Market:
         squeeze: By how much prices have risen and incomes fallen; 0.2 is a fifth.
         gifts_denied: Whether officers turn down who borrows much and was given the down payment.
         programme: Share of Black and Hispanic applicants whose down payment a public programme gives.
-        in_dollars: Whether the applicant's income arrives in dollars where thousands are meant.
+        filled: Whether 0 is written where nobody looked the census tract up.
     """
 
     squeeze: float = 0.0
     gifts_denied: bool = False
     programme: float = 0.0
-    in_dollars: bool = False
+    filled: bool = False
 
 
 @cache
@@ -82,9 +82,7 @@ def draw(rows: int, market: Market, seed: int) -> "pd.DataFrame":
         frame[name] = (frame[name] * random.lognormal(0, RATIO_SPREAD, rows) * (1 + market.squeeze) ** 0.5).clip(0.1)
         frame[name] = frame[name].round(2).clip(upper=149)
     _give(frame, market.programme, random)
-    if market.in_dollars:
-        frame["appinc"] *= 1000
-    return frame
+    return frame.fillna({"min30": 0}) if market.filled else frame
 
 
 def decided(frame: "pd.DataFrame", answers: Any, market: Market, seed: int) -> "pd.DataFrame":

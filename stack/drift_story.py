@@ -39,7 +39,7 @@ SEED = 1990
 DELIVERED = 4500
 """Newest decisions that the lending system delivers; the contract takes 5,000 at most."""
 
-NORMAL, BROKEN = Market(), Market(in_dollars=True)
+NORMAL, BROKEN = Market(), Market(filled=True)
 PROGRAMME = Market(squeeze=0.25, programme=0.4)
 
 Json = dict[str, Any]
@@ -69,7 +69,7 @@ WEEKS = (
         Day(NORMAL, "Quiet days: applications are like those that the model was trained on."),
         Day(NORMAL),
         Day(NORMAL),
-        Day(BROKEN, "An update upstream: the applicant's income arrives in dollars, not in thousands."),
+        Day(BROKEN, "An update upstream writes 0 where nobody looked up the census tract, and says so to nobody."),
         Day(NORMAL, "The update is taken back."),
     ),
     (
@@ -150,7 +150,7 @@ class DriftStory:
         outcome = applications.decided(frame, [one["prediction"] for one in answers], day.market, seed)
         if day.labels:
             self.tell_labels(answers, outcome["approve"])
-        if not day.market.in_dollars:
+        if not day.market.filled:
             self.delivery.add(outcome)
         entry = self.look(on, since, self.arrived())
         self.taken.append((on, entry))

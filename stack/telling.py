@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from rich.status import Status
+from rich.text import Text
 
 from governance.commands import verdicts
 from governance.commands.answer import console, table
@@ -119,10 +120,10 @@ class Teller:
         """Say what was decided about a day, and why."""
         found = data["decision"]
         word, style = _chosen(found["action"])
-        head = f"{on:%a %e %b}  {rows:,} asked {data['version']}  "
-        self.console.print(f"{head}[{style}]{word}[/]  {found['because'][0]}", soft_wrap=True)
-        for reason in found["because"][1:]:
-            self.console.print(" " * len(head) + reason, style="dim", soft_wrap=True)
+        said = Text(f"{on:%a %e %b}  {rows:,} applications, {data['version']}: ").append(word, style)
+        self.console.print(said, soft_wrap=True)
+        for reason in found["because"]:
+            self.console.print(f"            {reason}", style="dim", soft_wrap=True)
 
 
 def _chosen(action: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from governance.measures.fairness import TIMES
 from governance.policyfile import Monitoring
 from governance.records import Measurement
 
@@ -179,7 +180,7 @@ def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
 
     A rise of the loss counts where its lower end is above the limit. Groups are treated apart where the difference is
     at least the limit, and its lower end above the difference that people signed: the limit alone would be crossed by
-    chance in small groups.
+    chance in small groups. Intersections are smaller still; as at the release they are reported, and stop nothing.
     """
     rise = seen.measurement(LOSS_RISE)
     if rise is not None and rise.low is not None:
@@ -187,7 +188,8 @@ def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
     signed = {one.slice.get("attribute"): one.value or 0.0 for one in seen.validated if one.name == PARITY}
     for one in seen.measured:
         attribute = one.slice.get("attribute")
-        if one.name == PARITY and one.value is not None and one.low is not None and attribute in signed:
+        judged = attribute in signed and TIMES not in str(attribute)
+        if one.name == PARITY and one.value is not None and one.low is not None and judged:
             apart = one.value >= limits.parity_difference and one.low > signed[attribute]
             yield f"{UNFAIR} {attribute}", apart
 
