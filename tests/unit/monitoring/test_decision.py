@@ -142,6 +142,19 @@ class TestUnfairness:
         before = earlier(*[{"unfair sex": True}] * 2)
         assert decided(self.APART, targets=(BACK,), before=before)[0] == "nothing"
 
+    def test_an_intersection_is_reported_and_stops_nothing_as_at_the_release(self):
+        both = "race × sex"
+        seen = Seen(
+            MONDAY,
+            MONDAY + DAY,
+            1000,
+            [share(0.0), answers(0.01), parity(0.31, 0.2, both)],
+            (),
+            [SIGNED, parity(0.1, 0.0, both)],
+        )
+
+        assert decide(LIMITS, seen, Standing()).breaches == {}
+
     @pytest.mark.parametrize("seen", [parity(0.14, 0.12), parity(0.31, 0.05)], ids=["small", "perhaps chance"])
     def test_below_the_limit_or_not_above_what_was_signed_is_none(self, seen):
         assert decide(LIMITS, window(seen), Standing()).breaches == {"unfair race": False}
