@@ -171,7 +171,7 @@ class DriftStory:
             }
             answer = httpx.post(f"{self.serving}/invocations", json=body, headers={"X-Request-Id": request}, timeout=60)
             if answer.is_error:
-                raise StackError(f"The scoring service refused an application: {answer.status_code} {answer.text}")
+                raise StackError(f"The scoring service refused an application: {answer.status_code} {answer.text[:300]}")
             predictions = answer.json()["predictions"]
             told += [{"request_id": request, "row": row, "prediction": one} for row, one in enumerate(predictions)]
         return told
@@ -185,7 +185,7 @@ class DriftStory:
         body = {"model": MODEL, "labels": labels}
         answer = httpx.post(f"{self.stack.url('serving')}/labels", json=body, timeout=60)
         if answer.is_error:
-            raise StackError(f"The scoring service refused labels: {answer.status_code} {answer.text}")
+            raise StackError(f"The scoring service refused labels: {answer.status_code} {answer.text[:300]}")
 
     def arrived(self) -> datetime:
         """Wait until every record is in the log, and return the moment: the window's end and its cut-off."""

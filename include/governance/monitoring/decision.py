@@ -268,7 +268,7 @@ class _Case:
         if self.share >= self.limits.drifted_share:
             return None
         limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
-        little = f"By more than chance, but by little, have moved:{_named(self.flagged)}." if self.flagged else ""
+        little = f"By more than chance, but by little, have moved: {_listed(self.flagged)}." if self.flagged else ""
         said = f"{self.drifted}, {limit}." if self.share else little or "No feature has drifted."
         return self.decided("nothing", "drifted_share", said, *self.watched(), tell=any(self.breaches.values()))
 
@@ -345,10 +345,12 @@ def _parity(measured: Sequence[Measurement], attribute: str) -> Measurement:
 
 
 def _named(columns: Sequence[str]) -> str:
-    if not columns:
-        return ""
+    return f" ({_listed(columns)})" if columns else ""
+
+
+def _listed(columns: Sequence[str]) -> str:
     more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-    return f" ({', '.join(columns[:5])}{more})"
+    return f"{', '.join(columns[:5])}{more}"
 
 
 def _ordinal(number: int) -> str:
