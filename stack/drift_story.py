@@ -36,8 +36,8 @@ AT_ONCE = 100
 """Applications in one request."""
 
 SEED = 1990
-DELIVERED = 4500
-"""Newest decisions that the lending system delivers; the contract takes 5,000 at most."""
+DELIVERED = 5000
+"""Newest decisions that the lending system delivers: as many as the contract takes."""
 
 NORMAL, BROKEN = Market(), Market(filled=True)
 PROGRAMME = Market(squeeze=0.25, programme=0.4)
@@ -171,7 +171,9 @@ class DriftStory:
             }
             answer = httpx.post(f"{self.serving}/invocations", json=body, headers={"X-Request-Id": request}, timeout=60)
             if answer.is_error:
-                raise StackError(f"The scoring service refused an application: {answer.status_code} {answer.text[:300]}")
+                raise StackError(
+                    f"The scoring service refused an application: {answer.status_code} {answer.text[:300]}"
+                )
             predictions = answer.json()["predictions"]
             told += [{"request_id": request, "row": row, "prediction": one} for row, one in enumerate(predictions)]
         return told
