@@ -74,6 +74,10 @@ class DayOut(WindowOut):
     warnings: list[str]
     reference: str
     features: list[dict[str, Any]] = Field(description="The farthest first: column, psi, ks, p_value and others.")
+    shapes: list[dict[str, Any]] = Field(
+        description="Rows by bin, of reference and window: a bin is [low, high, reference, window], or [value, …] of "
+        "text (null: all others together). What the model says has the column ''."
+    )
 
 
 class ChangeOut(BaseModel):
@@ -147,6 +151,7 @@ def get_day(request: Request, model: str, entry: int) -> DayOut:
         warnings=seen.get("warnings") or [],
         reference=window.watched.data["reference"] if window.watched else "",
         features=features,
+        shapes=[one.to_dict() for one in window.shapes.values()],
     )
 
 

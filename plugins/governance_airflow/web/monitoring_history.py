@@ -16,6 +16,7 @@ from typing import Any
 
 from governance.errors import GovernanceError, InputError
 from governance.ledger.log import Entry, Ledger
+from governance.measures.drift_shapes import Shape
 from governance.monitoring.decision import PARITY, SHARE, UNFAIR
 from governance.policyfile import Monitoring
 from governance.records import Measurement
@@ -79,6 +80,12 @@ class Window:
     def measured(self) -> Sequence[Measurement]:
         """Every measurement of the window."""
         return [Measurement.from_dict(one) for one in self._documents]
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """How each feature was distributed then and in this window, by its name; what the model says has none."""
+        kept = (self.watched.data.get("shapes") or []) if self.watched else []
+        return {one["column"]: Shape.from_dict(one) for one in kept}
 
     def measurement(self, name: str, attribute: str | None = None) -> Measurement | None:
         """Return a measurement of the whole, or of the comparison between the groups of an attribute."""
