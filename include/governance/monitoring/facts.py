@@ -89,7 +89,7 @@ def _measured(watch: Watch) -> Json:
     if not window.data["rows"] or window.data["faults"]:
         return {"measurements": [], "reference": "none", "shapes": []}
     frame = collect.window_of(window)
-    reference, which = _reference(watch)
+    reference, which = reference_of(watch)
     scores = validated_scores(watch, candidate_of(watch, watch.manifest))
     shapes: dict[str, Shape] = {}
     measured = list(measure_window(watch, frame, reference, scores, keeping(shapes, reference)))
@@ -120,7 +120,8 @@ def shape_of_answers(task: Task, reference: Any, current: Any) -> Shape:
     return shape_of(drift_counts.of_answers(np.asarray(reference), np.asarray(current)), names)
 
 
-def _reference(watch: Watch) -> tuple["pd.DataFrame", str]:
+def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
+    """Return the features that are usual, and which they are in words."""
     if watch.run.policy.monitoring.reference == "trailing":
         earlier = list(_trailing(watch))
         if earlier:

@@ -1,6 +1,6 @@
 """What the page says of one window: why it was decided so, what was measured beside its limits, feature by feature."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -107,6 +107,20 @@ def _started(window: Window, airflow: str) -> dict[str, str] | None:
     """Return the run that carries the decision out."""
     order = act.started_by(window.decided)
     return {"name": f"{order[0]}, {order[1]}", "href": _run_href(airflow, *order)} if order else None
+
+
+def second_opinion(report: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return where Evidently's report is, and of how many rows it is made.
+
+    Args:
+        report: What is on record of it.
+    """
+    if report is None:
+        return None
+    of = [f"{words.count(taken)} of {words.count(rows)}" if taken < rows else f"all {words.count(rows)}"
+          for taken, rows in zip(report["sampled"], report["rows"], strict=True)]  # fmt: skip
+    seed = f", seed {report['seed']}" if report["sampled"] != report["rows"] else ""
+    return {"href": report["page"], "made_of": f"{of[0]} rows of the reference, {of[1]} of the window{seed}"}
 
 
 def _served(found: History, window: Window) -> str:

@@ -26,8 +26,9 @@ from governance.review.entries import Term
 
 Json = dict[str, Any]
 
-WINDOW, WATCHED, DECIDED, ROLLBACK = "window", "watched", "monitoring", "rollback"
-"""Kinds of entries: what was seen, what was measured of it, what was decided, and what was gone back to."""
+WINDOW, WATCHED, DECIDED, REPORT, ROLLBACK = "window", "watched", "monitoring", "report", "rollback"
+"""Kinds of entries: what was seen, what was measured of it, what was decided, Evidently's report, and what was gone
+back to."""
 
 WINDOWS = 90
 """How many windows a model's page reaches back."""
@@ -187,6 +188,12 @@ def day_of(desk: ReviewDesk, model: str, number: int) -> Window:
         raise InputError(f"Expected a decision on {model} in entry {number} of the ledger, found none.")
     data = found[0].data
     return Window(found[0], desk.ledger.get(data["watched"]), desk.ledger.get(data["window"]))
+
+
+def report_of(ledger: Ledger, window: Window) -> Json | None:
+    """Return where Evidently's report of a window is kept, and what it is made of; ``None`` where there is none."""
+    found = ledger.get(window.decided.key.replace(f"{DECIDED}:", f"{REPORT}:", 1))
+    return dict(found.data) if found is not None and found.kind == REPORT else None
 
 
 def _windows(ledger: Ledger, model: str, last: int) -> list[Window]:

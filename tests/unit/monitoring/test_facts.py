@@ -25,7 +25,7 @@ def seen(watch, monkeypatch, frame, faults=()):
     answered = frame.assign(**{collect.SCORE: draw.random(len(frame)), collect.PREDICTION: 1, collect.LABEL: None})
     watch.record(WINDOW, {"rows": len(frame), "faults": list(faults), "snapshot": None})
     monkeypatch.setattr(facts.collect, "window_of", lambda _: answered)
-    monkeypatch.setattr(facts, "_reference", lambda _: (rows(300)[features], "snapshot 00"))
+    monkeypatch.setattr(facts, "reference_of", lambda _: (rows(300)[features], "snapshot 00"))
     monkeypatch.setattr(facts, "candidate_of", lambda *_: None)
     monkeypatch.setattr(facts, "validated_scores", lambda *_: draw.random(300))
     facts.measure(watch)

@@ -250,6 +250,25 @@ def test_a_decision_that_starts_nothing_leads_to_no_run(monitor, as_login, quiet
     assert "Started" not in shown(as_login("tom").get(LOAN))
 
 
+def test_the_day_leads_to_the_second_opinion_and_says_that_it_decided_nothing(monitor, office, as_login):
+    entry = monitor.window(measured_with(monitor))
+    watched.report(office.ledger, entry)
+    answer = as_login("tom").get(LOAN)
+
+    assert 'data-open="http://mlflow.test/#/experiments/4/runs/ab12/artifacts/evidently.html"' in answer.text
+    assert "a second opinion; the numbers here decided." in shown(answer)
+    assert "Made of 1,000 of 1,989 rows of the reference, all 1,000 of the window, seed 0." in shown(answer)
+    told = as_login("tom").get(f"/governance/api/monitoring/loan/{entry.seq}").json()["report"]
+    assert (told["sampled"], told["rows"], told["seed"]) == ([1000, 1000], [1989, 1000], 0)
+
+
+def test_a_window_without_a_report_leads_to_none(monitor, as_login):
+    entry = monitor.window(measured_with(monitor))
+
+    assert "Evidently" not in as_login("tom").get(LOAN).text
+    assert as_login("tom").get(f"/governance/api/monitoring/loan/{entry.seq}").json()["report"] is None
+
+
 def test_questions_after_the_one_that_decided_were_not_asked(monitor, day):
     text = day(faults=("obrat is null in 212 rows",), warnings=("vr has a new value",))
 

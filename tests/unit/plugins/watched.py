@@ -160,6 +160,15 @@ class Monitor:
         return entry
 
 
+def report(ledger: Any, decided: Any, sampled: int = 1000) -> None:
+    """Enter where Evidently's report of a decided window is kept."""
+    page = "http://mlflow.test/#/experiments/4/runs/ab12/artifacts/evidently.html"
+    data = {"page": page, "rows": [1989, 1000], "sampled": [min(sampled, 1989), min(sampled, 1000)], "seed": 0,
+            "left_out": []}  # fmt: skip
+    key = decided.key.replace("monitoring:", "report:", 1)
+    ledger.append("report", decided.subject, data, actor="pipeline", key=key)
+
+
 def three_months(office: Any) -> Monitor:
     """Enter the story: quiet days, a data fault, a shift and a retraining, an unfair version and the way back."""
     evidence = office.waiting_attempt()
