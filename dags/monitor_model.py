@@ -1,6 +1,7 @@
 """## monitor_<model>
 
 Looks at what production saw since the last time: collect → measure → decide → retrain or roll back, or nothing.
+Evidently's report of the window is kept in MLflow afterwards (`report`); nothing waits for it, and nothing rests on it.
 One DAG for each folder in `include/models/`; daily at 06:00, or as `monitoring:` in model.yaml says.
 
 **Normal**: seconds. Both last tasks are skipped on most days; what was decided, and why, is in the log of `decide` and
@@ -47,4 +48,6 @@ for model in governed_models(only=wanted):
         retrain = Act(action="retrain", trigger_dag_id=f"govern_{model.name}", doc_md=for_task("act"), **of)
         roll_back = Act(action="roll_back", trigger_dag_id=f"rollback_{model.name}", doc_md=for_task("act"), **of)
 
-        chain(collect, measure, decide, [retrain, roll_back])
+        report = Watch(task_id="report", step="report", doc_md=for_task("report"), priority_weight=0, **of)
+
+        chain(collect, measure, decide, [retrain, roll_back, report])

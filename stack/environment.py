@@ -14,6 +14,8 @@ _SYSTEM = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", 
 _OURS = ("AIRFLOW_CONN_", "AWS_", "GOVERNANCE_ENVIRONMENT", "GOVERNANCE_SNAPSHOTS")
 _OF_DATA = ("GOVERNANCE_SQL_", "PYICEBERG_")
 """Addresses with passwords, of what only the pipeline reads; it is the one that holds the key of artifacts."""
+_OF_PAGES = ("GOVERNANCE_METRICS_TOKEN",)
+"""What only the API server with our pages reads."""
 
 
 def state_folder(root: Path) -> Path:
@@ -25,7 +27,8 @@ def complete(own: Mapping[str, str], layout: Layout, extra: Mapping[str, str]) -
     """Return the whole environment of a process: the operating system's part, what a person set, and its own."""
     system = {name: value for name, value in os.environ.items() if name in _SYSTEM}
     given = {**_read(layout.root / ".env"), **os.environ}
-    names = (*_OURS, *_OF_DATA) if "GOVERNANCE_ARTIFACT_KEY" in own else _OURS
+    names: tuple[str, ...] = (*_OURS, *_OF_DATA) if "GOVERNANCE_ARTIFACT_KEY" in own else _OURS
+    names += _OF_PAGES if "GOVERNANCE_REVIEW_KEY" in own else ()
     set_by_people = {name: value for name, value in given.items() if name.startswith(names)}
     no_proxy = {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
     return system | no_proxy | set_by_people | dict(own) | dict(extra)

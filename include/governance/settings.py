@@ -43,6 +43,7 @@ class Settings:
         serving_url: The scoring service.
         airflow_url: Airflow's API server, for links and for the command line.
         advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
+        metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
     """
 
     state: Path
@@ -60,6 +61,7 @@ class Settings:
     serving_url: str | None
     airflow_url: str | None
     advisories: Path | None = None
+    metrics_token: Path | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -92,6 +94,7 @@ VARIABLES = {
     "serving_url": "GOVERNANCE_SERVING_URL",
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
     "advisories": "GOVERNANCE_ADVISORIES",
+    "metrics_token": "GOVERNANCE_METRICS_TOKEN",
 }
 
 
@@ -139,6 +142,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         serving_url=values.get("GOVERNANCE_SERVING_URL"),
         airflow_url=values.get("GOVERNANCE_AIRFLOW_URL"),
         advisories=optional_path("advisories"),
+        metrics_token=optional_path("metrics_token"),
     )
 
 

@@ -46,6 +46,11 @@ it.""",
     "decide": """Applies the monitoring part of the policy, in its order, and records the decision with its reason.
 **Normal**: seconds; longer where versions to go back to are tried on the window. **Red**: see the last line; clear it:
 one window is decided once.""",
+    "report": """Keeps Evidently's report of the window in MLflow, a second opinion: our own numbers decided already,
+and what was decided is being done whatever becomes of this task.
+**Normal**: 15–30 s, a third of it the library's import; skipped where nothing was measured. It comes last of all: the
+decisions of other models go first. **Red**: MLflow does not answer, or Evidently does not cope with the data. Clear it
+when you like; there is one report of a window.""",
     "act": """Starts the DAG that carries the decision out, with its reason and its key. Once, also after a clear.
 **Normal**: skipped on most days. **Red**: the other DAG is paused or unknown: unpause it, and clear this task.""",
     "announce": """Writes the model card beside the released version; people were told by `release`.

@@ -23,7 +23,15 @@ def test_it_collects_measures_decides_and_then_acts_or_does_not(monitor_loan):
         "decide": {"measure"},
         "retrain": {"decide"},
         "roll_back": {"decide"},
+        "report": {"decide"},
     }
+
+
+def test_nothing_waits_for_a_report_and_it_comes_after_the_decisions_of_other_models(monitor_loan):
+    report = monitor_loan.get_task("report")
+    others = {task.priority_weight for task in monitor_loan.tasks if task is not report}
+    assert report.downstream_task_ids == set()
+    assert (report.priority_weight, others) == (0, {1})
 
 
 @pytest.mark.parametrize(("task", "dag"), [("retrain", "govern_loan"), ("roll_back", "rollback_loan")])

@@ -126,6 +126,29 @@ def test_where_nobody_asked_nothing_is_decided(story):
     assert decision(story, "silent")["action"] == "silent"
 
 
+def test_a_second_opinion_is_kept_with_each_window_that_was_measured(world, story):
+    assert story["silent"][1]["report"] == "skipped"
+    assert story["broken"][1]["report"] == "skipped"
+    assert story["quiet"][1]["report"] == "success"
+    key = story["quiet"][0].key.replace("monitoring:", "report:")
+    kept = world.ledger.get(key).data
+    run = kept["page"].partition("/runs/")[2].partition("/")[0]
+    url = f"{world.stack.url('mlflow')}/get-artifact"
+    page = httpx.get(url, params={"path": "evidently.html", "run_uuid": run}, timeout=60).text
+    assert "It decides nothing." in page
+    assert "Data Drift Summary" in page
+    assert all(name in page for name in FEATURES)
+    assert "(answer)" in page
+    assert '"city"' not in page  # a protected attribute
+
+
+def test_the_page_of_a_shift_shows_where_features_moved_what_was_started_and_the_report(world, story):
+    entry = story["shift"][0]
+    api = world.client("ken").get(f"/governance/api/monitoring/{MODEL}/{entry.seq}")
+    assert {shape["column"] for shape in api["shapes"]} == {"", *FEATURES}
+    assert api["report"]["page"].endswith("/artifacts/evidently.html")
+
+
 def test_a_quiet_window_is_nothing(world, story):
     assert decision(story, "quiet")["action"] == "nothing"
     assert decision(story, "quiet")["because"] == ["No feature has drifted."]
@@ -176,7 +199,7 @@ def test_a_decision_that_is_cleared_starts_nothing_twice(world, story):
     entry, _ = story["shift"]
     engineer, dag, run = world.client("ken"), f"monitor_{MODEL}", entry.data["run_id"]
     before = len(list(world.ledger.find(kind="monitoring", subject=MODEL)))
-    engineer.clear(dag, run, ["collect", "measure", "decide", "retrain", "roll_back"])
+    engineer.clear(dag, run, ["collect", "measure", "decide", "retrain", "roll_back", "report"])
     until(lambda: engineer.run_state(dag, run) in ("queued", "running"), "it runs again", 60)
     until(lambda: engineer.run_state(dag, run) == "success", "it is done again", 300)
     assert len(list(world.ledger.find(kind="monitoring", subject=MODEL))) == before

@@ -21,7 +21,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
         "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
         "release", "revert", "message", "operation", "rollback", "no_rollback", "resume", "stop", "incident",
-        "window", "watched", "monitoring",
+        "window", "watched", "monitoring", "report",
     }),
     "review": frozenset({
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",

@@ -108,7 +108,7 @@ AS $function$
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
                                       'expired', 'alternatives', 'release', 'revert', 'message', 'operation',
                                       'rollback', 'no_rollback', 'resume', 'stop', 'incident',
-                                      'window', 'watched', 'monitoring')
+                                      'window', 'watched', 'monitoring', 'report')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed', 'stop', 'incident', 'incident_closed', 'message')
         WHEN 'serving'  THEN kind IN ('served', 'refused', 'predictions')

@@ -78,7 +78,12 @@ class Found:
 
 
 def measure_drift(
-    reference: "pd.DataFrame", current: "pd.DataFrame", *, minimum_n: int = MINIMUM_N, level: float = LEVEL
+    reference: "pd.DataFrame",
+    current: "pd.DataFrame",
+    *,
+    minimum_n: int = MINIMUM_N,
+    level: float = LEVEL,
+    seen: Callable[[Column], None] | None = None,
 ) -> list[Measurement]:
     """Measure the drift of every column of the reference.
 
@@ -87,6 +92,7 @@ def measure_drift(
         current: What came now, shape (n, columns); columns that the reference lacks are not looked at.
         minimum_n: With fewer rows on either side nothing is said of the whole.
         level: Chance, over all columns together, that one counts as drifted though nothing changed.
+        seen: Is given each column once it is counted, from two threads.
 
     Returns:
         For each column ``psi``, ``jensen_shannon``, ``missing_change`` and ``p_value``; of numbers ``ks``,
@@ -100,7 +106,10 @@ def measure_drift(
     from governance.measures.drift_frames import counted
 
     def count(name: str) -> Column:
-        return counted(str(name), reference[name], current[name])
+        column = counted(str(name), reference[name], current[name])
+        if seen is not None:
+            seen(column)
+        return column
 
     names = (list(reference.columns), list(current.columns))
     return measure_columns(count, names, (len(reference), len(current)), minimum_n=minimum_n, level=level).measurements

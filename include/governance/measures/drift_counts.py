@@ -9,6 +9,7 @@ Nothing here knows where the rows come from: :mod:`governance.measures.drift_fra
 values of a column of text are told apart.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ class Column:
         reference: The reference's numbers, sorted, what is missing left out; ``None`` for what is counted by value.
         current: The current ones, likewise.
         unseen: Current rows whose value the reference lacks; counted of what is counted by value.
+        values: What the values are, as far as it is known, in the order of the counts.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Column:
     reference: Array | None
     current: Array | None
     unseen: int = 0
+    values: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -77,7 +80,7 @@ def of_ordered(name: str, reference: Array, m: int, current: Array, n: int) -> C
         current: The current ones, likewise.
         n: Current rows.
     """
-    edges, lone = _cuts(reference if reference.size else current)
+    edges, lone = _cuts(_leading(reference, current))
     counts = []
     for side, rows in ((reference, m), (current, n)):
         # Rows below each cut: sorted, because cuts lie in each other.
@@ -86,20 +89,22 @@ def of_ordered(name: str, reference: Array, m: int, current: Array, n: int) -> C
     return Column(name, np.array(counts, dtype=np.int64), reference, current)
 
 
-def of_values(name: str, counts: Array) -> Column:
+def of_values(name: str, counts: Array, values: Sequence[str] = ()) -> Column:
     """Count by value.
 
     Args:
         name: The column's name.
         counts: Rows by side and value, each of which occurs on one side at least, in any order; the last for what is
             missing. Shape (2, values + 1).
+        values: What they are, in the same order.
     """
     unseen = int(counts[1, :-1][counts[0, :-1] == 0].sum())
     # By how often they occur, so that neither names nor the order of rows change the last bit of a sum.
     order = np.lexsort((counts[1, :-1], -counts[:, :-1].sum(0)))
     few, rest = counts[:, order[:MOST_VALUES]], counts[:, order[MOST_VALUES:]].sum(1, keepdims=True)
     kept = np.hstack([few, *([rest] if len(order) > MOST_VALUES else []), counts[:, -1:]])
-    return Column(name, kept, None, None, unseen)
+    told = tuple(str(values[place]) for place in order[:MOST_VALUES]) if len(values) else ()
+    return Column(name, kept, None, None, unseen, told)
 
 
 def of_answers(*sides: Array) -> Column:
@@ -107,6 +112,18 @@ def of_answers(*sides: Array) -> Column:
     classes = sides[0].shape[1]
     counts = [[*np.bincount(side.argmax(1), minlength=classes), 0] for side in sides]
     return Column("", np.array(counts), None, None)
+
+
+def cuts_of(column: Column) -> tuple[Array, Array]:
+    """Return where the bins of a column of numbers begin, and those of these numbers that are a bin of their own."""
+    nothing = np.empty(0)
+    sides = (nothing if side is None else side for side in (column.reference, column.current))
+    return _cuts(_leading(*sides))
+
+
+def _leading(reference: Array, current: Array) -> Array:
+    """Return the side whose numbers make the bins."""
+    return reference if reference.size else current
 
 
 def _cuts(in_order: Array) -> tuple[Array, Array]:

@@ -67,4 +67,4 @@ def _values(name: str, reference: "pd.Series[Any]", current: "pd.Series[Any]") -
     places = np.where(codes < 0, len(found), codes)
     m = len(reference)
     counts = [np.bincount(part, minlength=len(found) + 1) for part in (places[:m], places[m:])]
-    return drift_counts.of_values(name, np.array(counts))
+    return drift_counts.of_values(name, np.array(counts), list(found))

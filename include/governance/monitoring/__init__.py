@@ -1,7 +1,8 @@
 """Watching what serves: a window of production, what was measured of it, what is decided, and the record of that.
 
 ``decision`` decides, and knows neither database nor server. Its neighbours bring it what it asks for: ``collect`` the
-rows, ``facts`` the measurements, ``standing`` what happened before; ``decide`` records it. A ``watch`` is one window.
+rows, ``facts`` the measurements, ``standing`` what happened before; ``decide`` records it; ``report`` has a
+second opinion. A ``watch`` is one window.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ STEPS = {
     "collect": "collect:collect",
     "measure": "facts:measure",
     "decide": "decide:decide_window",
+    "report": "report:report",
 }
 """Step, as ``monitor_<model>`` names it → module and function."""
 

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from governance.ledger.log import Entry
 from governance.monitoring.decide import HEADLINES
 from governance.monitoring.watch import DECIDED, Watch
 
 Json = dict[str, Any]
+
+DAGS = {"retrain": "govern", "roll_back": "rollback"}
+"""Action → how the id of the DAG begins that carries it out."""
 
 
 @dataclass(frozen=True)
@@ -36,4 +40,20 @@ def order_of(watch: Watch, action: str) -> Order | str:
         return f"Decided was to {HEADLINES[action]}, but this model's monitoring is a dry run (model.yaml)."
     reason = " ".join(found["because"])[:1000]
     target = {"to": found["target"]["version"]} if action == "roll_back" else {}
-    return Order(f"{action}-{entry.leaf[:24]}", {"reason": reason, "decision": entry.key, **target})
+    return Order(_run_id(entry), {"reason": reason, "decision": entry.key, **target})
+
+
+def started_by(entry: Entry) -> tuple[str, str] | None:
+    """Return DAG and run that carry a decision out; ``None`` where it starts nothing.
+
+    Args:
+        entry: The decision.
+    """
+    action = entry.data["decision"]["action"]
+    if action not in DAGS or entry.data["dry_run"]:
+        return None
+    return f"{DAGS[action]}_{entry.subject}", _run_id(entry)
+
+
+def _run_id(entry: Entry) -> str:
+    return f"{entry.data['decision']['action']}-{entry.leaf[:24]}"

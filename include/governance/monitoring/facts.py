@@ -4,7 +4,7 @@ Facts, no limit in sight. The reference is the snapshot that the champion was tr
 or, where the policy says *trailing*, the windows before this one in which nothing was decided.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError
 from governance.ledger.log import Entry
+from governance.measures import drift_counts
 from governance.measures.drift import measure_drift, measure_prediction_drift
+from governance.measures.drift_counts import Column
+from governance.measures.drift_shapes import Shape, shape_of
 from governance.measures.performance_in_production import loss_rise
 from governance.monitoring import collect
 from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
@@ -57,7 +60,11 @@ def validated_of(evidence: Mapping[str, Any] | None) -> list[Measurement]:
 
 
 def measure_window(
-    watch: Watch, frame: "pd.DataFrame", reference: "pd.DataFrame", scores: Any
+    watch: Watch,
+    frame: "pd.DataFrame",
+    reference: "pd.DataFrame",
+    scores: Any,
+    seen: Callable[[Column], None] | None = None,
 ) -> Iterator[Measurement]:
     """Yield every measurement of a window's rows beside the reference.
 
@@ -66,11 +73,12 @@ def measure_window(
         frame: Its rows, as they were frozen.
         reference: Features that are usual, shape (m, features).
         scores: What the champion said where it was validated, shape (j) or (j, classes).
+        seen: Is given each feature once both sides are counted, from two threads.
     """
     limits, task = watch.run.policy.monitoring, task_of(watch.run.spec)
     features = [name for name in reference.columns if name in frame.columns]
-    fewest = limits.minimum_rows
-    yield from measure_drift(reference[features], frame[features], minimum_n=fewest, level=limits.false_alarms)
+    fewest, level = limits.minimum_rows, limits.false_alarms
+    yield from measure_drift(reference[features], frame[features], minimum_n=fewest, level=level, seen=seen)
     yield from measure_prediction_drift(scores, collect.scores_of(frame), minimum_n=fewest)
     yield _loss_rise(watch, task, frame)
     yield from _fairness(watch, task, frame)
@@ -79,15 +87,41 @@ def measure_window(
 def _measured(watch: Watch) -> Json:
     window = watch.need(WINDOW)
     if not window.data["rows"] or window.data["faults"]:
-        return {"measurements": [], "reference": "none"}
+        return {"measurements": [], "reference": "none", "shapes": []}
     frame = collect.window_of(window)
-    reference, which = _reference(watch)
+    reference, which = reference_of(watch)
     scores = validated_scores(watch, candidate_of(watch, watch.manifest))
-    measured = list(measure_window(watch, frame, reference, scores))
-    return {"measurements": [one.to_dict() for one in measured], "reference": which}
+    shapes: dict[str, Shape] = {}
+    measured = list(measure_window(watch, frame, reference, scores, keeping(shapes, reference)))
+    answers = shape_of_answers(task_of(watch.run.spec), scores, collect.scores_of(frame))
+    told = [answers, *(shapes[name] for name in sorted(shapes))]
+    return {
+        "measurements": [one.to_dict() for one in measured],
+        "reference": which,
+        "shapes": [one.to_dict() for one in told],
+    }
 
 
-def _reference(watch: Watch) -> tuple["pd.DataFrame", str]:
+def keeping(shapes: dict[str, Shape], reference: "pd.DataFrame") -> Callable[[Column], None]:
+    """Return what keeps the shape of each column, by its name, before its rows are let go."""
+
+    def seen(column: Column) -> None:
+        times = str(reference[column.name].dtype).startswith("datetime")
+        shapes[column.name] = shape_of(column, times=times)
+
+    return seen
+
+
+def shape_of_answers(task: Task, reference: Any, current: Any) -> Shape:
+    """Return how scores are distributed on both sides; of several classes, how often each is the answer."""
+    if task.classes is None:
+        return shape_of(drift_counts.of_numbers("", np.asarray(reference), np.asarray(current)))
+    names = [str(one) for one in task.classes]
+    return shape_of(drift_counts.of_answers(np.asarray(reference), np.asarray(current)), names)
+
+
+def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
+    """Return the features that are usual, and which they are in words."""
     if watch.run.policy.monitoring.reference == "trailing":
         earlier = list(_trailing(watch))
         if earlier:

@@ -22,8 +22,8 @@ from governance.settings import Settings
 
 Json = dict[str, Any]
 
-WINDOW, WATCHED, DECIDED = "window", "watched", "monitoring"
-"""Kinds of ledger entries: what was seen, what was measured of it, what was decided."""
+WINDOW, WATCHED, DECIDED, REPORT = "window", "watched", "monitoring", "report"
+"""Kinds of ledger entries: what was seen, what was measured of it, what was decided, where a second opinion is kept."""
 
 LONGEST = timedelta(days=366)
 

@@ -121,7 +121,7 @@ def keep_page(url: str, *, model: str, key: str, title: str, path: str, page: by
 
     Args:
         url: MLflow's tracking server.
-        model: The model's name, which is the experiment's.
+        model: The experiment's name: the model's, or one of pages of their own.
         key: What makes it the same page.
         title: What people see the run called.
         path: Of the page in the run.

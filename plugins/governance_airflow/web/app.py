@@ -16,11 +16,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from governance import errors
+from governance.monitoring.gauges import Gauges
 from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
 from governance_airflow.web import (
     api,
     incidents_api,
+    metrics,
     monitoring,
     monitoring_api,
     pages,
@@ -44,6 +46,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app = FastAPI(title="Governance", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = with_services or services.production()
     app.state.recent = Recent()
+    app.state.gauges = Gauges()
     app.include_router(api.router)
     app.include_router(waivers_api.router)
     app.include_router(versions_api.router)
@@ -51,6 +54,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.include_router(monitoring_api.router)
     app.include_router(pages.router)
     app.include_router(monitoring.router)
+    app.include_router(metrics.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answer)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from governance.catalog import model_folders
-from governance_airflow.web import monitoring_history, monitoring_page, pages, services
+from governance_airflow.web import monitoring_day, monitoring_history, monitoring_page, pages, services
 from governance_airflow.web.monitoring_history import Recent, Watched
 from governance_airflow.web.security import LOGGED_IN, Login
 
@@ -60,6 +60,9 @@ def _model(
 ) -> HTMLResponse:
     root, now = pages.root_of(request), datetime.now(UTC)
     context = monitoring_page.history(found, chosen, (root, pages.airflow_of(request)), last, now)
+    if chosen is not None:
+        report = monitoring_history.report_of(services.of(request).open_desk().ledger, chosen)
+        context["day"]["report"] = monitoring_day.second_opinion(report)
     beside = monitoring_page.rail(last_words(request), found.model, root, now)
     return _render(request, login, "monitoring_model.html", {**context, **beside})
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from governance.monitoring.decision import ANSWERS, LOSS_RISE, PARITY, SHARE
 from governance.records import Measurement
+from governance.review.desk import ReviewDesk
 from governance_airflow.web import monitoring, monitoring_day, monitoring_history, monitoring_page, services
 from governance_airflow.web.monitoring_history import History, Watched, Window
 from governance_airflow.web.problems import PROBLEMS
@@ -74,6 +75,13 @@ class DayOut(WindowOut):
     warnings: list[str]
     reference: str
     features: list[dict[str, Any]] = Field(description="The farthest first: column, psi, ks, p_value and others.")
+    report: dict[str, Any] | None = Field(
+        description="Where Evidently's report is kept and what it is made of: a second opinion, which decides nothing."
+    )
+    shapes: list[dict[str, Any]] = Field(
+        description="Rows by bin, of reference and window: a bin is [low, high, reference, window], or [value, …] of "
+        "text (null: all others together). What the model says has the column ''."
+    )
 
 
 class ChangeOut(BaseModel):
@@ -147,7 +155,14 @@ def get_day(request: Request, model: str, entry: int) -> DayOut:
         warnings=seen.get("warnings") or [],
         reference=window.watched.data["reference"] if window.watched else "",
         features=features,
+        report=_report(desk, window),
+        shapes=[one.to_dict() for one in window.shapes.values()],
     )
+
+
+def _report(desk: ReviewDesk, window: Window) -> dict[str, Any] | None:
+    found = monitoring_history.report_of(desk.ledger, window)
+    return {name: found[name] for name in ("page", "rows", "sampled", "seed", "left_out")} if found else None
 
 
 def _watched(one: Watched, now: datetime) -> WatchedOut:

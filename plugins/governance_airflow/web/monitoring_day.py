@@ -1,16 +1,17 @@
 """What the page says of one window: why it was decided so, what was measured beside its limits, feature by feature."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from governance.measures.drift import MATERIAL
+from governance.monitoring import act
 from governance.monitoring.decision import ANSWERS, LOSS_RISE, PARITY, SHARE
 from governance.policyfile import Monitoring
 from governance.records import Measurement
-from governance.reports import timeline, words
+from governance.reports import shapes, timeline, words
 from governance_airflow.web.monitoring_history import History, Window
 
 WORDS = {
@@ -25,7 +26,7 @@ WORDS = {
 """Each action as the page says it."""
 
 FEATURES = 8
-"""Features that are listed before one asks for more."""
+"""Features that are listed before one asks for more; all that have drifted are."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def day(found: History, window: Window, airflow: str) -> dict[str, Any]:
     """
     data, decision = window.decided.data, window.decision
     features = list(_features(window))
+    distributions = list(_distributions(window, [row["name"] for row in features]))
+    shown = max(FEATURES, *(place for place, row in enumerate(features, 1) if row["outcome"] == "drifted"), 0)
     return {
         "title": f"{window.until:%a} {words.day(window.until.date().isoformat())}: {WORDS[window.action]}",
         "served": _served(found, window),
@@ -82,16 +85,42 @@ def day(found: History, window: Window, airflow: str) -> dict[str, Any]:
         "steps": list(_asked(found, window)),
         "facts": list(_facts(found, window)),
         "run": str(data.get("run_id") or ""),
-        "run_href": f"{airflow}/dags/monitor_{quote(found.model)}/runs/{quote(str(data.get('run_id')), safe='')}",
+        "run_href": _run_href(airflow, f"monitor_{found.model}", str(data.get("run_id"))),
+        "started": _started(window, airflow),
         "policy": data["policy"],
         "policy_in_force": data["policy"] == found.policy,
         "target": _target(decision["target"]),
         "measures": list(_measures(found, window)),
         "reference": window.watched.data["reference"] if window.watched else "",
-        "features": features[:FEATURES],
-        "more": features[FEATURES:],
+        "features": features[:shown],
+        "more": features[shown:],
+        "distributions": distributions,
         "why_none": "" if features else _why_none(window),
     }
+
+
+def _run_href(airflow: str, dag: str, run: str) -> str:
+    return f"{airflow}/dags/{quote(dag)}/runs/{quote(run, safe='')}"
+
+
+def _started(window: Window, airflow: str) -> dict[str, str] | None:
+    """Return the run that carries the decision out."""
+    order = act.started_by(window.decided)
+    return {"name": f"{order[0]}, {order[1]}", "href": _run_href(airflow, *order)} if order else None
+
+
+def second_opinion(report: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return where Evidently's report is, and of how many rows it is made.
+
+    Args:
+        report: What is on record of it.
+    """
+    if report is None:
+        return None
+    of = [f"{words.count(taken)} of {words.count(rows)}" if taken < rows else f"all {words.count(rows)}"
+          for taken, rows in zip(report["sampled"], report["rows"], strict=True)]  # fmt: skip
+    seed = f", seed {report['seed']}" if report["sampled"] != report["rows"] else ""
+    return {"href": report["page"], "made_of": f"{of[0]} rows of the reference, {of[1]} of the window{seed}"}
 
 
 def _served(found: History, window: Window) -> str:
@@ -270,6 +299,8 @@ def features_of(window: Window) -> list[tuple[str, dict[str, Measurement]]]:
 
 def _features(window: Window) -> Iterator[dict[str, Any]]:
     flagged, features = set(window.decision["flagged"]), features_of(window)
+    if "" in window.shapes:
+        yield _answers_row(window)
     most = max((_value(of, "psi", 0.0) for _, of in features), default=0.0)
     for name, of in features:
         psi, p = of.get("psi"), of.get("p_value")
@@ -277,9 +308,7 @@ def _features(window: Window) -> Iterator[dict[str, Any]]:
         far = psi is not None and psi.value is not None and psi.value >= MATERIAL
         yield {
             "name": name,
-            "bar": timeline.against(psi.value, MATERIAL, most, "w" if differs and far else "")
-            if psi and psi.value is not None
-            else "",
+            **_drawn(window, name, name, _bar(psi, most, "w" if differs and far else "")),
             "psi": _number(psi, 3),
             "ks": _number(of.get("ks"), 3),
             "missing": _percent(of.get("missing_change")),
@@ -287,6 +316,43 @@ def _features(window: Window) -> Iterator[dict[str, Any]]:
             "outcome": "drifted" if differs and far else "differs" if differs else "",
             "reason": psi.reason if psi and psi.value is None else "",
         }
+
+
+def _answers_row(window: Window) -> dict[str, Any]:
+    """Return what the model says as a row like a feature's; whether it moved is judged above."""
+    psi, ks = window.measurement(ANSWERS), window.measurement("drift.prediction_ks")
+    name = "what the model says"
+    return {
+        "name": name,
+        **_drawn(window, "", name, ""),
+        "psi": _number(psi, 3),
+        "ks": _number(ks, 3),
+        "missing": words.MISSING,
+        "p": words.MISSING,
+        "outcome": None,
+        "reason": psi.reason if psi and psi.value is None else "",
+    }
+
+
+def _drawn(window: Window, column: str, name: str, otherwise: str) -> dict[str, str]:
+    """Return how a column is drawn, and where it differs most; ``otherwise`` where that is not on record."""
+    shape = window.shapes.get(column)
+    if shape is None:
+        return {"bar": otherwise, "finding": ""}
+    return {"bar": shapes.draw(shape, name), "finding": shapes.finding(shape)}
+
+
+def _bar(psi: Measurement | None, most: float, tone: str) -> str:
+    return timeline.against(psi.value, MATERIAL, most, tone) if psi and psi.value is not None else ""
+
+
+def _distributions(window: Window, order: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the numbers of every drawing, in the order of the features."""
+    for name in order:
+        shape = window.shapes.get("" if name == order[0] and "" in window.shapes else name)
+        if shape is not None:
+            rows = [(bin_, words.share(then), words.share(now)) for bin_, then, now in shapes.shares(shape)]
+            yield {"name": name, "rows": rows, "n": [words.count(rows) for rows in shape.rows]}
 
 
 def _value(of: dict[str, Measurement], name: str, absent: float) -> float:

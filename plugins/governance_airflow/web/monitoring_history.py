@@ -16,6 +16,7 @@ from typing import Any
 
 from governance.errors import GovernanceError, InputError
 from governance.ledger.log import Entry, Ledger
+from governance.measures.drift_shapes import Shape
 from governance.monitoring.decision import PARITY, SHARE, UNFAIR
 from governance.policyfile import Monitoring
 from governance.records import Measurement
@@ -25,8 +26,9 @@ from governance.review.entries import Term
 
 Json = dict[str, Any]
 
-WINDOW, WATCHED, DECIDED, ROLLBACK = "window", "watched", "monitoring", "rollback"
-"""Kinds of entries: what was seen, what was measured of it, what was decided, and what was gone back to."""
+WINDOW, WATCHED, DECIDED, REPORT, ROLLBACK = "window", "watched", "monitoring", "report", "rollback"
+"""Kinds of entries: what was seen, what was measured of it, what was decided, Evidently's report, and what was gone
+back to."""
 
 WINDOWS = 90
 """How many windows a model's page reaches back."""
@@ -79,6 +81,12 @@ class Window:
     def measured(self) -> Sequence[Measurement]:
         """Every measurement of the window."""
         return [Measurement.from_dict(one) for one in self._documents]
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """How each feature was distributed then and in this window, by its name; what the model says has none."""
+        kept = (self.watched.data.get("shapes") or []) if self.watched else []
+        return {one["column"]: Shape.from_dict(one) for one in kept}
 
     def measurement(self, name: str, attribute: str | None = None) -> Measurement | None:
         """Return a measurement of the whole, or of the comparison between the groups of an attribute."""
@@ -180,6 +188,12 @@ def day_of(desk: ReviewDesk, model: str, number: int) -> Window:
         raise InputError(f"Expected a decision on {model} in entry {number} of the ledger, found none.")
     data = found[0].data
     return Window(found[0], desk.ledger.get(data["watched"]), desk.ledger.get(data["window"]))
+
+
+def report_of(ledger: Ledger, window: Window) -> Json | None:
+    """Return where Evidently's report of a window is kept, and what it is made of; ``None`` where there is none."""
+    found = ledger.get(window.decided.key.replace(f"{DECIDED}:", f"{REPORT}:", 1))
+    return dict(found.data) if found is not None and found.kind == REPORT else None
 
 
 def _windows(ledger: Ledger, model: str, last: int) -> list[Window]:

@@ -1,24 +1,28 @@
 """Who asks, and whether the request is one that this person's browser was not tricked into.
 
 Airflow authenticates (Bearer header first, else its session cookie); a plugin's routes are anonymous until they ask for
-it, so every router here declares :data:`LOGGED_IN`, and a test walks all routes and fails on one that does not. Reading
-takes what Airflow's navigation takes to show the page (``can_read`` on *Plugins*). Signing takes a role in
-``people.yaml``, which the review desk checks; Airflow's own roles give none.
+it, so every router here declares :data:`LOGGED_IN`, and a test walks all routes and fails on one that does not; the
+metrics alone are also read with a token of their own (:data:`SCRAPING`). Reading takes what Airflow's navigation takes
+to show the page (``can_read`` on *Plugins*). Signing takes a role in ``people.yaml``, which the review desk checks;
+Airflow's own roles give none.
 
 A call that changes something and is authenticated by the cookie must come from our own page: exact ``Origin``, JSON,
 and the header ``X-Governance``, which no other site can send without being asked first. A Bearer token is not sent by
 a browser on its own, so it needs none of this.
 """
 
+import hmac
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme
+from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get_user
 from airflow.configuration import conf
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials
+
+from governance_airflow.web import services
 
 HEADER = "X-Governance"
 
@@ -72,9 +76,23 @@ async def same_site(
     return login
 
 
+async def scraper(request: Request, bearer: Bearer) -> str:
+    """Return who reads the metrics: Prometheus with its own token, or a person.
+
+    Raises:
+        NoAccessError: Airflow does not let this login see plugin pages.
+        HTTPException: It is neither (401, 403).
+    """
+    token = services.of(request).metrics_token()
+    if token and bearer is not None and hmac.compare_digest(bearer.credentials.encode(), token.encode()):
+        return "metrics"
+    return await reader(request, await get_user(request, None, bearer))
+
+
 Signer = Annotated[str, Depends(same_site)]
 LOGGED_IN: list[Any] = [Depends(reader)]
 MEANT: list[Any] = [Depends(same_site)]
+SCRAPING: list[Any] = [Depends(scraper)]
 
 
 def own_origins(request: Request) -> list[str]:

@@ -4,6 +4,7 @@ One place opens them, at the first request rather than at import, so that a miss
 answer that a person can read, not an API server that does not start.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,11 @@ from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Ledger
 from governance.review.desk import ReviewDesk, RunActors
 from governance.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+SHORTEST_TOKEN = 20
+"""Letters of the token for metrics."""
 
 
 class ReadRunActors(Protocol):
@@ -37,6 +43,26 @@ class Services:
     settings: Settings
     open_desk: Callable[[], ReviewDesk]
     run_actors: ReadRunActors
+
+    def metrics_token(self) -> str:
+        """Return what Prometheus sends; empty where it has no token. Read each time, so that it can be changed.
+
+        A file that is missing, or holds too little to be a secret, opens nothing; the log says so, and no answer.
+        """
+        path = self.settings.metrics_token
+        if path is None:
+            return ""
+        token = path.read_text().strip() if path.is_file() else ""
+        if len(token) >= SHORTEST_TOKEN:
+            return token
+        log.error(
+            "Expected a token of at least %d letters in %s (GOVERNANCE_METRICS_TOKEN), found %d: Prometheus is "
+            "refused. Write one there: python -c 'import secrets; print(secrets.token_urlsafe(32))'.",
+            SHORTEST_TOKEN,
+            path,
+            len(token),
+        )
+        return ""
 
     def actors(self, model: str, run_id: str) -> RunActors:
         """Return who touched a run of a model's DAG."""

@@ -23,7 +23,7 @@ WRITERS = {
     "operation": "pipeline", "rollback": "pipeline", "no_rollback": "pipeline", "resume": "pipeline",
     "stop": "pipeline or review", "incident": "pipeline or review",
     "served": "serving", "refused": "serving", "predictions": "serving", "checkpoint": "witness",
-    "window": "pipeline", "watched": "pipeline", "monitoring": "pipeline",
+    "window": "pipeline", "watched": "pipeline", "monitoring": "pipeline", "report": "pipeline",
 }  # fmt: skip
 
 

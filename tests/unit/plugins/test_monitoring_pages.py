@@ -196,11 +196,77 @@ def test_a_retraining_shows_what_moved_the_farthest_first(monitor, day):
     assert "Feature drift, share 25 0.12 counted < 0.10 · severe 0.30 over" in text
     assert "Prediction drift, PSI 1,000 0.190 0.076 – 0.380 lower bound ≤ 0.05 over" in text
     assert (
-        text.index("obrat 0.610") < text.index("loanamt 0.430") < text.index("hrat 0.270") < text.index("appinc 0.120")
+        text.index("what the model says from 0.9: 9.9 % →")
+        < text.index("obrat from 914.29: 9.9 % →")
+        < text.index("loanamt from")
+        < text.index("hrat from")
+        < text.index("appinc from")
     )
-    assert re.search(r"hrat 0\.270 0\.173 0\.0 % < 0\.001 drifted", text)
-    assert re.search(r"appinc 0\.120 0\.115 0\.0 % < 0\.001 differs", text)
+    assert re.search(r"hrat from [^A-Za-z]* 0\.270 0\.173 0\.0 % < 0\.001 drifted", text)
+    assert re.search(r"appinc from [^A-Za-z]* 0\.120 0\.115 0\.0 % < 0\.001 differs", text)
     assert "Harmless shift no · 0.19 of 0.05 Material shift retrain" in text
+
+
+def test_distributions_are_drawn_then_and_now_and_their_numbers_stand_in_a_table(monitor, as_login):
+    monitor.window(measured_with(monitor, moved=SHIFT, answers=0.19))
+    answer = as_login("tom").get(LOAN)
+    text = shown(answer)
+
+    labels = re.findall(r'aria-label="([^"]*), reference and this window. The largest change: [^"]+"', answer.text)
+    assert labels[:4] == ["what the model says", "obrat", "loanamt", "hrat"]
+    assert len(labels) == 1 + len(watched.FEATURES)
+    assert "self Bin Reference, 1,989 Window, 1,000 False 87.5 %" in text
+    assert "Bins and values of fewer than five rows are put together." in text
+
+
+def test_all_that_have_drifted_are_listed_before_the_rest_is_folded(monitor, as_login):
+    monitor.window(measured_with(monitor, moved=dict.fromkeys(watched.FEATURES[:12], 0.4), answers=0.2))
+    text = as_login("tom").get(LOAN).text
+
+    assert text.index("13 more features, moved less") > text.rindex(">drifted</span>")
+
+
+def test_a_window_that_was_measured_without_distributions_shows_how_far_features_moved(monitor, office, as_login):
+    entry = monitor.window(measured_with(monitor, moved=SHIFT, answers=0.19))
+    del office.ledger.get(entry.data["watched"]).data["shapes"]
+    answer = as_login("tom").get(LOAN)
+
+    assert "PSI beside 0.20" in answer.text
+    assert "bin by bin" not in answer.text
+    assert "obrat 0.610" in shown(answer)
+
+
+def test_the_day_leads_to_the_run_that_carries_the_decision_out(monitor, as_login):
+    entry = monitor.window(measured_with(monitor, moved=SHIFT, answers=0.19))
+    text = as_login("tom").get(LOAN).text
+
+    assert f'data-airflow="/dags/govern_loan/runs/retrain-{entry.leaf[:24]}"' in text
+
+
+@pytest.mark.parametrize("quiet", [{}, {"moved": {"obrat": 0.61, "loanamt": 0.43, "hrat": 0.27}, "answers": 0.19}])
+def test_a_decision_that_starts_nothing_leads_to_no_run(monitor, as_login, quiet):
+    monitor.window(measured_with(monitor, **quiet), dry_run=bool(quiet))
+
+    assert "Started" not in shown(as_login("tom").get(LOAN))
+
+
+def test_the_day_leads_to_the_second_opinion_and_says_that_it_decided_nothing(monitor, office, as_login):
+    entry = monitor.window(measured_with(monitor))
+    watched.report(office.ledger, entry)
+    answer = as_login("tom").get(LOAN)
+
+    assert 'data-open="http://mlflow.test/#/experiments/4/runs/ab12/artifacts/evidently.html"' in answer.text
+    assert "a second opinion; the numbers here decided." in shown(answer)
+    assert "Made of 1,000 of 1,989 rows of the reference, all 1,000 of the window, seed 0." in shown(answer)
+    told = as_login("tom").get(f"/governance/api/monitoring/loan/{entry.seq}").json()["report"]
+    assert (told["sampled"], told["rows"], told["seed"]) == ([1000, 1000], [1989, 1000], 0)
+
+
+def test_a_window_without_a_report_leads_to_none(monitor, as_login):
+    entry = monitor.window(measured_with(monitor))
+
+    assert "Evidently" not in as_login("tom").get(LOAN).text
+    assert as_login("tom").get(f"/governance/api/monitoring/loan/{entry.seq}").json()["report"] is None
 
 
 def test_questions_after_the_one_that_decided_were_not_asked(monitor, day):

@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.measures.drift_shapes import Bin, Shape
 from governance.monitoring.decision import Before, Decision, Seen, Standing, Target, decide
 from governance.records import Measurement
 from tests.unit.plugins import example
@@ -70,6 +71,29 @@ def measured(
     return found
 
 
+def shapes(rng: random.Random, found: list[Measurement]) -> list[Shape]:
+    """Return distributions of what the model says and of every feature, moved upwards by how far each is said to be."""
+    psi = {one.slice.get("column", ""): one.value or 0.0 for one in found if one.name.endswith("psi")}
+    return [_shape(rng, name, psi[name]) for name in ("", *FEATURES) if name in psi]
+
+
+def _shape(rng: random.Random, name: str, psi: float) -> Shape:
+    tilt = 1 + 0.3 * psi**0.5
+    if name in ("self", "cosign", "gdlin", "sch"):
+        yes = min(int(120 * tilt**9), 1000)
+        kept = Bin(None, None, "False", 1741, 1000 - yes), Bin(None, None, "True", 248, yes)
+        return Shape(name, "values", (1989, 1000), (0, 0), kept)
+    weights = [max(tilt**at + rng.gauss(0, 0.06), 0.01) for at in range(10)]
+    start = 400.0 * (FEATURES.index(name) + 1) if name else 0.0
+    step = start / 7 if name else 0.1
+    ends = [None, *(round(start + at * step, 2) for at in range(1, 10)), None]
+    bins = [
+        Bin(ends[at], ends[at + 1], None, 197, int(980 * weight / sum(weights))) for at, weight in enumerate(weights)
+    ]
+    now = sum(one.current for one in bins)
+    return Shape(name, "numbers", (1989, 1000), (19, 1000 - now), tuple(bins))
+
+
 class Monitor:
     """Enters windows of one model into a ledger, one day after the other."""
 
@@ -126,6 +150,7 @@ class Monitor:
                   "by_version": {self.version: seen.rows} if seen.rows else {}, "snapshot": None,
                   "faults": list(seen.faults), "warnings": list(warnings)}  # fmt: skip
         watched = {**times, "measurements": [one.to_dict() for one in seen.measured],
+                   "shapes": [one.to_dict() for one in shapes(random.Random(seen.rows), seen.measured)],
                    "reference": "snapshot 16a0eeb0791b6c92" if seen.measured else "none"}  # fmt: skip
         decided = {**times, "decision": decision.to_dict(), "champion": self.champion, "version": self.version,
                    "policy": policy, "dry_run": dry_run,
@@ -133,6 +158,15 @@ class Monitor:
         for kind, data in (("window", window), ("watched", watched), ("monitoring", decided)):
             entry = self.ledger.append(kind, self.model, data, actor="pipeline", key=f"{kind}:{key}", at=at)
         return entry
+
+
+def report(ledger: Any, decided: Any, sampled: int = 1000) -> None:
+    """Enter where Evidently's report of a decided window is kept."""
+    page = "http://mlflow.test/#/experiments/4/runs/ab12/artifacts/evidently.html"
+    data = {"page": page, "rows": [1989, 1000], "sampled": [min(sampled, 1989), min(sampled, 1000)], "seed": 0,
+            "left_out": []}  # fmt: skip
+    key = decided.key.replace("monitoring:", "report:", 1)
+    ledger.append("report", decided.subject, data, actor="pipeline", key=key)
 
 
 def three_months(office: Any) -> Monitor:

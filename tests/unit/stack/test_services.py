@@ -106,6 +106,16 @@ def test_secrets_of_the_surrounding_shell_do_not_reach_a_service(
     assert not {"SOMEBODYS_TOKEN", "GOVERNANCE_REVIEW_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES"} & set(complete)
 
 
+def test_the_token_for_metrics_reaches_the_server_of_the_pages_alone(layout: Layout, monkeypatch) -> None:
+    monkeypatch.setenv("GOVERNANCE_METRICS_TOKEN", "/etc/governance/metrics.token")
+    reach = {
+        identity
+        for identity in IDENTITIES
+        if "GOVERNANCE_METRICS_TOKEN" in environment.complete(identity_environment(layout, identity), layout, {})
+    }
+    assert reach == {"review"}
+
+
 def test_addresses_of_databases_reach_the_pipeline_alone(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOVERNANCE_SQL_WAREHOUSE", "postgresql://reader:secret@host/warehouse")
     monkeypatch.setenv("PYICEBERG_CATALOG__LAKE__URI", "https://catalog")
