@@ -77,8 +77,8 @@ def main() -> int:
 
 
 @contextmanager
-def checkout() -> Iterator[Path]:
-    """A committed copy of the work tree, with the DAG of empty tasks."""
+def checkout(prepare: Callable[[Path], None] = lambda root: None) -> Iterator[Path]:
+    """A committed copy of the work tree, with the DAG of empty tasks, and what else is prepared before the commit."""
     root = Path(tempfile.mkdtemp(prefix="bench-"))
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, check=True
@@ -87,6 +87,7 @@ def checkout() -> Iterator[Path]:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, root / name)
     (root / "dags" / f"{EMPTY}.py").write_text(EMPTY_DAG)
+    prepare(root)
     asked = ["git", "-C", str(ROOT), "log", "-1", "--format=%ae"]
     email = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     git = ["git", "-C", str(root), "-c", "user.name=Bench", "-c", f"user.email={email}"]
@@ -131,9 +132,9 @@ def parse_seconds(root: Path) -> float:
 
 
 def measured(root: Path) -> list[Row]:
-    """What bench/measures.py, bench/fairness.py and bench/drift.py find."""
+    """What bench/measures.py, bench/fairness.py, bench/drift.py and bench/parse.py find."""
     found: list[Row] = []
-    for name in ("measures", "fairness", "drift"):
+    for name in ("measures", "fairness", "drift", "parse"):
         spec = importlib.util.spec_from_file_location(f"bench_{name}", root / "bench" / f"{name}.py")
         if spec is None or spec.loader is None:
             raise SystemExit(f"Expected bench/{name}.py, found none.")
