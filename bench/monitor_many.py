@@ -24,11 +24,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -63,6 +65,7 @@ class Watched:
         models: How many.
         seconds: From the first trigger to the end of the last run.
         released: Seconds that it took to release all of them, which is not part of it.
+        processor: Seconds of a core that all services took meanwhile, which do not depend on what else the machine did.
         failed: Runs that failed.
         actions: How often each was decided.
         tasks: Task → seconds of each of its runs, as Airflow has them.
@@ -71,6 +74,7 @@ class Watched:
     models: int
     seconds: float
     released: float
+    processor: float
     failed: Sequence[str]
     actions: Mapping[str, int]
     tasks: Mapping[str, Sequence[float]]
@@ -109,7 +113,8 @@ def rows_of(found: Watched, rows: int) -> list[Row]:
     if sum(found.actions.values()) != found.models or NOT_WHOLE in found.actions:
         raise SystemExit(f"Expected {found.models} decisions, found {found.actions}; failed: {found.failed[:5]}.")
     decided = ", ".join(f"{n} {action}" for action, n in sorted(found.actions.items()))
-    beside = f"all in {found.seconds:.0f} s: {decided}; {len(found.failed)} failed"
+    each = f"{found.processor / found.models:.1f} s of a core each"
+    beside = f"all in {found.seconds:.0f} s: {decided}; {len(found.failed)} failed; {each}"
     return [(f"{found.models} models of {rows:,} rows watched, each", found.seconds / found.models, GOAL, beside)]
 
 
@@ -248,7 +253,7 @@ class World:
         self._wait_until_quiet()
         until = datetime.now(UTC)
         conf = {"since": since.isoformat(), "until": until.isoformat(), "as_of": until.isoformat()}
-        began = time.monotonic()
+        began, before = time.monotonic(), self._processor()
         engineers = itertools.cycle([self.client(ENGINEER) for _ in range(WORKERS)])
         with ThreadPoolExecutor(WORKERS) as threads:
             runs = dict(zip(self.names, threads.map(_trigger(conf), engineers, self.names), strict=False))
@@ -258,6 +263,7 @@ class World:
             len(self.names),
             seconds,
             released,
+            self._processor() - before,
             [name for name, state in ended.items() if state != "success"],
             self._actions(runs, rows),
             self._tasks(runs),
@@ -266,6 +272,17 @@ class World:
     def client(self, login: str) -> AirflowClient:
         """Return a person's way in."""
         return AirflowClient(self.stack.url("airflow"), login, self.stack.login(login))
+
+    def _processor(self) -> float:
+        """Return how many seconds of a core the services have taken, with the tasks that have ended."""
+        found = 0.0
+        for pid in self.stack.services.values():
+            service = psutil.Process(pid)
+            for process in (service, *service.children(recursive=True)):
+                with suppress(psutil.Error):  # it has ended meanwhile, and counts as its parent's
+                    took = process.cpu_times()
+                    found += took.user + took.system + took.children_user + took.children_system
+        return found
 
     def _wait_until_quiet(self) -> None:
         """Wait for what Airflow starts by itself when it first sees the DAGs: a look at the day before."""
