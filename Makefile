@@ -47,8 +47,8 @@ lint: setup-dev  ## formatting, style, types, and which way imports run
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: setup-dev  ## measure the budgets of the design and print them
-	@$(PYTHON_IN_VENV) -m stack.bench
+bench: setup-dev  ## measure the budgets and goals (half an hour; MODELS=100 watches a hundred models, not 20)
+	@$(PYTHON_IN_VENV) -m stack.bench $(if $(MODELS),--models $(MODELS)) $(if $(WINDOWS),--windows $(WINDOWS))
 
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)

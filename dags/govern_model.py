@@ -45,9 +45,8 @@ for model in governed_models(only=wanted):
         doc_md=__doc__,
         schedule=CronTriggerTimetable(model.retrained[0], timezone=model.retrained[1]) if model.retrained else None,
         max_active_runs=16,
-        params=form(scheduled=model.retrained is not None),
         **common(model, "govern"),
-    ):
+    ) as governed:
         of = {"model": model.name}
         ingest = Step(task_id="ingest", step="ingest", doc_md=for_task("ingest"), **of)
         validate = Step(task_id="validate", step="validate", doc_md=for_task("validate"), **of)
@@ -83,3 +82,6 @@ for model in governed_models(only=wanted):
         chain(ingest, validate, train, measure, judge, search, measure_again, judge_again)
         cross_downstream([judge, judge_again], [*approvals, release])
         chain(approvals, release, announce)
+
+    # Given last: Airflow would copy it into each task, which takes longer than all the rest.
+    governed.params = form(scheduled=model.retrained is not None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -52,12 +53,11 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
         only: The id of the one DAG that is asked for; other folders are not even read.
     """
     settings = load_settings()
-    for folder in sorted(path.parent for path in settings.models.glob("*/model.yaml")):
-        if only is not None and only.partition("_")[2] != folder.name:
-            continue
+    tier_roles = cache(partial(_roles_of_tier, settings.policies))  # many models, few tiers: each is read once
+    for folder in _folders(settings.models, only):
         try:
             spec = _read(folder / "model.yaml")
-            roles = _roles(_read(folder / "policy.yaml"), settings.policies)
+            roles = _roles(_read(folder / "policy.yaml"), tier_roles)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
             schedule = _schedule(spec.get("monitoring") or {}) or DAILY
             retrained = _schedule(spec.get("retraining") or {}, usual=None)
@@ -105,10 +105,22 @@ def _schedule(written: dict[str, Any], usual: str | None = DAILY[0]) -> tuple[st
         return None
 
 
-def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:
-    tier = _read(policies / f"{policy['extends']}.yaml")
+def _folders(models: Path, only: str | None) -> list[Path]:
+    """Return the folders of all models, or that of the one DAG that is asked for, without a look at the others."""
+    if only is None:
+        return sorted(path.parent for path in models.glob("*/model.yaml"))
+    folder = models / only.partition("_")[2]
+    return [folder] if folder.parent == models and (folder / "model.yaml").is_file() else []
+
+
+def _roles(policy: dict[str, Any], tier_roles: Callable[[str], Mapping[str, int]]) -> Sequence[str]:
     own = (policy.get("approvals") or {}).get("roles") or {}
-    return list({**tier["approvals"]["roles"], **own})
+    return list({**tier_roles(policy["extends"]), **own})
+
+
+def _roles_of_tier(policies: Path, tier: str) -> Mapping[str, int]:
+    roles: Mapping[str, int] = _read(policies / f"{tier}.yaml")["approvals"]["roles"]
+    return roles
 
 
 def _read(path: Path) -> Any:
