@@ -136,6 +136,7 @@ class Monitoring(Strict):
         parity_difference: ``fairness.demographic_parity_difference`` from which a window is unfair.
         cooldown_days: After a retraining or rollback, how long no other retraining begins.
         retrains_per_month: How many at most in 30 days.
+        refused_share: Share of requests that may be refused for their content; a lower end above it is a data fault.
         silent_windows: After how many windows without traffic people are told.
         reference: What is usual: the champion's training data, or the windows before.
     """
@@ -151,6 +152,7 @@ class Monitoring(Strict):
     parity_difference: Number = Field(default=0.15, gt=0, le=1)
     cooldown_days: int = Field(default=7, ge=0)
     retrains_per_month: int = Field(default=2, ge=0)
+    refused_share: Number = Field(default=0.05, gt=0, lt=1)
     silent_windows: int = Field(default=3, ge=1)
     reference: Literal["training", "trailing"] = "training"
 
@@ -175,6 +177,7 @@ class MonitoringText(Strict):
     parity_difference: Number | None = Field(default=None, gt=0, le=1)
     cooldown_days: int | None = Field(default=None, ge=0)
     retrains_per_month: int | None = Field(default=None, ge=0)
+    refused_share: Number | None = Field(default=None, gt=0, lt=1)
     silent_windows: int | None = Field(default=None, ge=1)
     reference: Literal["training", "trailing"] | None = None
 
@@ -334,6 +337,7 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "loss": lambda mine, floor: mine <= floor,
     "absolute_loss": lambda mine, floor: mine <= floor,
     "parity_difference": lambda mine, floor: mine <= floor,
+    "refused_share": lambda mine, floor: mine <= floor,
     "silent_windows": lambda mine, floor: mine <= floor,
     "search": lambda mine, floor: mine or not floor,
     "never_with_protected_attributes": lambda mine, floor: mine or not floor,

@@ -21,7 +21,7 @@ from governance.measures.drift_counts import Column
 from governance.measures.drift_shapes import Shape, shape_of
 from governance.measures.performance_in_production import loss_rise
 from governance.monitoring import collect
-from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch, candidate_of
 from governance.pipeline import datasets
 from governance.pipeline.run import Step
 from governance.pipeline.train import fetch_out_of_fold
@@ -76,9 +76,8 @@ def measure_window(
         seen: Is given each feature once both sides are counted, from two threads.
     """
     limits, task = watch.run.policy.monitoring, task_of(watch.run.spec)
-    features = [name for name in reference.columns if name in frame.columns]
     fewest, level = limits.minimum_rows, limits.false_alarms
-    yield from measure_drift(reference[features], frame[features], minimum_n=fewest, level=level, seen=seen)
+    yield from measure_drift(reference, frame, minimum_n=fewest, level=level, seen=seen)
     yield from measure_prediction_drift(scores, collect.scores_of(frame), minimum_n=fewest)
     yield _loss_rise(watch, task, frame)
     yield from _fairness(watch, task, frame)
@@ -129,8 +128,7 @@ def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
 
             return pd.concat(earlier, ignore_index=True), f"the {len(earlier)} windows before"
     frozen = training_snapshot(watch)
-    features = [name for name in watch.run.spec.features if name in {column.name for column in frozen.columns}]
-    return snapshots.load(frozen, "data")[features], f"snapshot {frozen.digest[:16]}"
+    return snapshots.load(frozen, "data")[list(watch.features)], f"snapshot {frozen.digest[:16]}"
 
 
 def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
@@ -144,8 +142,7 @@ def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
         window = watch.ledger.get(data["window"])
         if window is not None and window.data["snapshot"] and found < TRAILING:
             found += 1
-            frame = collect.window_of(window)
-            yield frame[[name for name in watch.run.spec.features if name in frame.columns]]
+            yield collect.window_of(window)[list(watch.features)]
 
 
 def training_snapshot(watch: Watch) -> Snapshot:
@@ -165,20 +162,6 @@ def validated_scores(watch: Watch, candidate: Entry) -> Any:
     """Return what a version said of the rows that judged it: its own answers, made before anybody signed."""
     judged = fetch_out_of_fold(watch.run, candidate)
     return task_of(watch.run.spec).from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
-
-
-def candidate_of(watch: Watch, manifest: str) -> Entry:
-    """Return the entry of a version's files.
-
-    Raises:
-        InputError: The ledger has none.
-    """
-    for entry in watch.ledger.backwards("candidate", watch.model):
-        if entry.data["manifest"] == manifest:
-            return entry
-    raise InputError(
-        f"Expected the candidate with manifest {manifest[:16]}… of {watch.model} in the ledger, found none."
-    )
 
 
 def labelled(task: Task, frame: "pd.DataFrame") -> tuple[Any, Any, Any]:

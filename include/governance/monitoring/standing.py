@@ -16,7 +16,7 @@ from governance.ledger.log import Entry
 from governance.measures.drift import measure_prediction_drift
 from governance.monitoring import collect, facts
 from governance.monitoring.decision import ERROR_HERE, MOVED_HERE, PARITY_HERE, Before, Standing, Target
-from governance.monitoring.watch import DECIDED, WINDOW, Watch
+from governance.monitoring.watch import DECIDED, WINDOW, Watch, candidate_of
 from governance.pipeline.train import fetch_artifact
 from governance.release.rollback import targets
 from governance.training.artifacts import load_artifact
@@ -102,8 +102,12 @@ def _targets(watch: Watch) -> Iterator[Target]:
     mine = None
     for found in targets(watch.run.settings, watch.ledger, watch.model, watch.as_of):
         if mine is None:
-            mine = _how_wrong(watch, facts.candidate_of(watch, watch.manifest), frame, answers_again=False)
-        candidate = facts.candidate_of(watch, found.release.data["manifest"])
+            mine = _how_wrong(watch, candidate_of(watch, watch.manifest), frame, answers_again=False)
+        candidate = candidate_of(watch, found.release.data["manifest"])
+        lacks = [name for name in candidate.data["features"] if name not in watch.features]
+        if lacks:
+            yield Target(found.version, found.evidence, {}, lacks)
+            continue
         theirs = _how_wrong(watch, candidate, frame, answers_again=True)
         yield Target(
             found.version, found.evidence, {name: (theirs[name], mine[name]) for name in theirs if name in mine}

@@ -72,6 +72,11 @@ class Watch:
         found = entries.evidence_entry(self.ledger, self.model, self.champion.data["evidence"])
         return dict(found.data["evidence"])
 
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """What the champion reads: fewer than the spec has where an alternative does without one."""
+        return tuple(candidate_of(self, self.manifest).data["features"])
+
     @property
     def manifest(self) -> str:
         """Digest of the champion's files; empty where nothing served."""
@@ -143,3 +148,17 @@ def champion_at(ledger: Ledger, model: str, moment: datetime) -> Entry | None:
         if term.since <= moment and (term.until is None or moment < term.until):
             return term.release
     return None
+
+
+def candidate_of(watch: Watch, manifest: str) -> Entry:
+    """Return the entry of a version's files.
+
+    Raises:
+        InputError: The ledger has none.
+    """
+    for entry in watch.ledger.backwards("candidate", watch.model):
+        if entry.data["manifest"] == manifest:
+            return entry
+    raise InputError(
+        f"Expected the candidate with manifest {manifest[:16]}… of {watch.model} in the ledger, found none."
+    )

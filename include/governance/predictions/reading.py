@@ -88,6 +88,32 @@ _UNMATCHED = """
 """
 
 
+_REFUSED = """
+    SELECT evidence, fault, feature, sum(requests)::bigint, sum(rows)::bigint FROM predictions.refusal
+    WHERE model = %(model)s AND at >= %(since)s AND at < %(until)s AND logged_at <= %(as_of)s
+    GROUP BY evidence, fault, feature ORDER BY 4 DESC, 2, 3
+"""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Requests that one version refused for the same reason.
+
+    Attributes:
+        evidence: Digest of what was signed of the version.
+        fault: ``form``, ``missing``, ``unknown``, ``value`` or ``protected``.
+        feature: The feature that it was found at; empty where there is none.
+        requests: How many.
+        rows: How many rows they had, as far as they could be read.
+    """
+
+    evidence: str
+    fault: str
+    feature: str
+    requests: int
+    rows: int
+
+
 @dataclass(frozen=True)
 class Logged:
     """What production saw in a window, one row per predicted row, ordered by time, request id and row.
@@ -100,6 +126,7 @@ class Logged:
         protected: Raw protected columns as far as known, missing where none; same index.
         unmatched: Labels of the window's arrival that belong to no known request, and of its rows that could belong to
             more than one.
+        refused: Requests that were not answered because of what they said, the commonest fault first.
     """
 
     rows: "pd.DataFrame"
@@ -107,6 +134,7 @@ class Logged:
     labels: "pd.Series[Any]"
     protected: "pd.DataFrame"
     unmatched: int
+    refused: tuple[Refusals, ...] = ()
 
 
 def read_window(dsn: str, model: str, since: datetime, until: datetime, as_of: datetime) -> Logged:
@@ -143,6 +171,7 @@ def _read(connection: "Connection", values: dict[str, Any]) -> Logged:
         labels = _later(connection, _LABELS, values, lambda table: table)
         protected = _later(connection, _PROTECTED, values, _taken_apart)
         row = connection.execute(_UNMATCHED, values).fetchone()
+        refused = connection.execute(_REFUSED, values).fetchall()
     ambiguous = _ambiguous(rows, features)
     known, apart = _newest_labels(labels), _newest_values(protected)
     clear, unclear = _split(known, ambiguous)
@@ -152,6 +181,7 @@ def _read(connection: "Connection", values: dict[str, Any]) -> Logged:
         labels=_joined(rows, clear)["value"].rename("label"),
         protected=_joined(rows, _split(apart, ambiguous)[0]).drop(columns=KEYS),
         unmatched=(int(row[0]) if row else 0) + len(unclear),
+        refused=tuple(Refusals(*one) for one in refused),
     )
 
 
