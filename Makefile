@@ -4,7 +4,7 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
+.PHONY: help setup setup-dev demo drill up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ setup-dev:  ## the same, with what tests and `make lint` need
 
 demo: setup  ## the whole story on the loan model; SIGN=me leaves signing to you, in the browser
 	@$(PYTHON_IN_VENV) -m stack demo $(if $(SIGN),--sign $(SIGN))
+
+drill: setup  ## try the way back on a shadow of what serves, and time it (MODEL=... for one model)
+	@$(PYTHON_IN_VENV) -m stack drill $(MODEL)
 
 up: setup  ## start PostgreSQL, MLflow, Airflow and the scoring service, and leave them running
 	@$(PYTHON_IN_VENV) -m stack up

@@ -152,11 +152,13 @@ class MonitoringSpec(Strict):
         schedule: Of the windows, as cron writes it; each reaches from one moment of it to the next.
         timezone: Of the schedule.
         dry_run: Whether decisions are taken and told, and nothing is done.
+        drill: When the way back is tried on a shadow, as cron writes it, in UTC; by hand only where nothing is said.
     """
 
     schedule: str = "0 6 * * *"
     timezone: str = "UTC"
     dry_run: bool = False
+    drill: str | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -167,11 +169,13 @@ class MonitoringSpec(Strict):
             raise ValueError(f"`{name}` is no time zone, such as UTC or Europe/Berlin.")
         return name
 
-    @field_validator("schedule")
+    @field_validator("schedule", "drill")
     @classmethod
-    def _cron(cls, text: str) -> str:
+    def _cron(cls, text: str | None) -> str | None:
         from croniter import croniter
 
+        if text is None:
+            return None
         if len(text.split()) != 5 or not croniter.is_valid(text):
             raise ValueError("a schedule has five parts: minute, hour, day of the month, month, day of the week.")
         return text

@@ -32,6 +32,7 @@ class GovernedModel:
         roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
         asset: What other teams' DAGs are scheduled on: updated by every release.
         schedule: When it is looked at, as cron writes it, and in which time zone.
+        drill: When the way back is tried, as cron writes it, in UTC; ``None`` for by hand only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class GovernedModel:
     roles: tuple[str, ...]
     asset: Asset
     schedule: tuple[str, str] = DAILY
+    drill: str | None = None
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -57,13 +59,14 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             spec = _read(folder / "model.yaml")
             roles = _roles(_read(folder / "policy.yaml"), settings.policies)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
-            schedule = _schedule(spec.get("monitoring") or {})
+            monitoring = spec.get("monitoring") or {}
+            schedule, drill = _schedule(monitoring), _drill(monitoring)
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, schedule = (), DAILY
+            roles, schedule, drill = (), DAILY, None
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule)
+        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule, drill=drill)
 
 
 def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
@@ -98,6 +101,12 @@ def _schedule(written: dict[str, Any]) -> tuple[str, str]:
         return (schedule, timezone) if croniter.is_valid(schedule) else DAILY
     except (ZoneInfoNotFoundError, ValueError):
         return DAILY
+
+
+def _drill(written: dict[str, Any]) -> str | None:
+    """Return when the way back is tried; never where it is written wrongly: `governance check` says so."""
+    said = written.get("drill")
+    return str(said) if said and croniter.is_valid(str(said)) else None
 
 
 def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:
