@@ -4,7 +4,7 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-drift up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
+.PHONY: help setup setup-dev demo demo-drift drill up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: setup  ## the whole story on the loan model; SIGN=me leaves signing to you
 
 demo-drift: setup  ## three weeks of it in minutes: a quiet one, a data fault, a retraining, a rollback; SIGN=me as above
 	@$(PYTHON_IN_VENV) -m stack demo-drift $(if $(SIGN),--sign $(SIGN))
+
+drill: setup  ## try the way back on a shadow of what serves, and time it (MODEL=... for one model)
+	@$(PYTHON_IN_VENV) -m stack drill $(MODEL)
 
 up: setup  ## start PostgreSQL, MLflow, Airflow and the scoring service, and leave them running
 	@$(PYTHON_IN_VENV) -m stack up

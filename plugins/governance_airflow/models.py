@@ -34,6 +34,7 @@ class GovernedModel:
         asset: What other teams' DAGs are scheduled on: updated by every release.
         schedule: When it is looked at, as cron writes it, and in which time zone.
         retrained: When it is trained again without anybody asking, likewise; ``None`` where it is not.
+        drill: When the way back is tried, as cron writes it, in UTC; ``None`` for by hand only.
     """
 
     name: str
@@ -44,6 +45,7 @@ class GovernedModel:
     asset: Asset
     schedule: tuple[str, str] = DAILY
     retrained: tuple[str, str] | None = None
+    drill: str | None = None
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -59,16 +61,16 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             spec = _read(folder / "model.yaml")
             roles = _roles(_read(folder / "policy.yaml"), tier_roles)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
-            schedule = _schedule(spec.get("monitoring") or {}) or DAILY
+            monitoring = spec.get("monitoring") or {}
+            schedule = _schedule(monitoring) or DAILY
             retrained = _schedule(spec.get("retraining") or {}, usual=None)
+            drill = _drill(monitoring)
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, schedule, retrained = (), DAILY, None
+            roles, schedule, retrained, drill = (), DAILY, None, None
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(
-            folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule, retrained=retrained
-        )
+        yield GovernedModel(folder.name, *facts, tuple(roles), asset, schedule, retrained, drill)
 
 
 def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
@@ -103,6 +105,12 @@ def _schedule(written: dict[str, Any], usual: str | None = DAILY[0]) -> tuple[st
         return (str(schedule), timezone) if schedule and croniter.is_valid(str(schedule)) else None
     except (ZoneInfoNotFoundError, ValueError):
         return None
+
+
+def _drill(written: dict[str, Any]) -> str | None:
+    """Return when the way back is tried; never where it is written wrongly: `governance check` says so."""
+    said = written.get("drill")
+    return str(said) if said and croniter.is_valid(str(said)) else None
 
 
 def _folders(models: Path, only: str | None) -> list[Path]:

@@ -62,6 +62,9 @@ more. Nothing was moved.""",
 tests it live; goes on with the next version where one fails. Where none is left, does what the tier says.
 **Normal**: 3–10 s. **Red**: a version that was named cannot come back, another one serves than when the rollback was
 asked for, or a service does not answer (tried five times). What served before serves.""",
+    "drill": """Starts a second scoring service, and goes back on it to the last version whose permit is valid.
+**Normal**: half a minute; what serves does not change. **Red**: there is no version to go back to, or none that still
+verifies: the last line says why. A rollback would end as the tier says.""",
     "incident": """Opens an incident, with its timeline, and tells people. **Normal**: 1–2 s.
 **Red**: there was no version to go back to. The message says whether the model serves on or is stopped. Act now:
 release a new version, or stop it.""",

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from governance.monitoring import collect, facts
-from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch
+from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch, candidate_of
 from governance.pipeline.run import Step
 from governance.pipeline.train import fetch_out_of_fold
 from governance.training import tracking
@@ -35,7 +35,7 @@ def _kept(watch: Watch) -> Json:
     from governance.reports import second_opinion
 
     frame, (reference, which) = collect.window_of(watch.need(WINDOW)), facts.reference_of(watch)
-    task, candidate = task_of(watch.run.spec), facts.candidate_of(watch, watch.manifest)
+    task, candidate = task_of(watch.run.spec), candidate_of(watch, watch.manifest)
     judged = fetch_out_of_fold(watch.run, candidate)
     judged = judged[judged["repetition"] == JUDGING].sort_values("row")
     found = second_opinion.render(

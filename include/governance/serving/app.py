@@ -30,6 +30,7 @@ from governance.predictions import labels as label_rules
 from governance.predictions.log import PredictionLog
 from governance.predictions.record import Batch, Refusal, caller_of, request_id_of
 from governance.release.inputs import Row, sentence
+from governance.release.registry import CHAMPION
 from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Clock, Serving, now_utc
 from governance.serving.metrics import Metrics, label
@@ -73,15 +74,16 @@ class ContentError(RefusalError):
         self.about = about
 
 
-def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> FastAPI:
+def create_app(settings: Settings | None = None, clock: Clock = now_utc, alias: str = CHAMPION) -> FastAPI:
     """Return the service.
 
     Args:
         settings: Where things are; read from the environment, at start, by default.
         clock: What time it is, for the permits.
+        alias: The alias in MLflow that is followed; another one for a shadow.
     """
     app = FastAPI(title="Scoring service", lifespan=_lifespan, docs_url=None, redoc_url=None)
-    app.state.settings, app.state.clock = settings, clock
+    app.state.settings, app.state.clock, app.state.alias = settings, clock, alias
     app.state.metrics = Metrics()
     app.exception_handler(RefusalError)(_refused)
     app.post("/invocations", openapi_extra=docs.REQUEST, summary="Score rows with the only model")(invoke_only)
@@ -101,7 +103,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> Fast
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
-    champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock, Stops(ledger))
+    followed = (Record(ledger), app.state.clock, Stops(ledger), app.state.alias)
+    champions = app.state.champions = Champions(settings, *followed)
     predictions = app.state.predictions = None
     if ledger is not None:
         predictions = app.state.predictions = PredictionLog(settings.state, settings.require("ledger_url"), ledger)
