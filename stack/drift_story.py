@@ -6,7 +6,7 @@ of Airflow's runs; the windows, the ledger and ``governance live`` have the real
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MONITOR, ROLLBACK = f"monitor_{MODEL}", f"rollback_{MODEL}"
+DECIDING = ("collect", "measure", "decide", "retrain", "roll_back")
+"""What a day waits for; Evidently's report is made meanwhile."""
+
 ROWS = 1000
 """Applications a day: a tenth of them Black, and groups must be large enough to be judged."""
 
@@ -207,7 +210,7 @@ class DriftStory:
         conf = {"since": since.isoformat(), "until": until.isoformat(), "as_of": until.isoformat()}
         morning = datetime(on.year, on.month, on.day, 6, since.minute, since.second, since.microsecond, UTC)
         run = self.airflow.trigger(MONITOR, conf, morning + timedelta(days=1))
-        self._await(MONITOR, run)
+        self._await(MONITOR, run, DECIDING)
         found = next((e for e in self.ledger.backwards(DECIDED, MODEL) if e.data["run_id"] == run), None)
         if found is None:
             raise StackError(f"{MONITOR} decided nothing: see run {run} in Airflow.")
@@ -222,20 +225,20 @@ class DriftStory:
             if not self.release.follow(run):
                 raise StackError(f"The model that was trained again was not released: see run {run} in Airflow.")
         elif action == "roll_back":
-            self._await(ROLLBACK, run)
+            self._await(ROLLBACK, run, ("restore", "open_incident"))
             serves = httpx.get(self.serving, timeout=10).json()
             last = next(iter(self.ledger.backwards("rollback", MODEL)))
             took = (last.at - entry.at).total_seconds()
             self.teller.good(f"Rolled back: {serves['version']} serves again, {took:.0f} s after the decision.")
 
-    def _await(self, dag: str, run: str) -> None:
+    def _await(self, dag: str, run: str, tasks: Sequence[str]) -> None:
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
-            state = self.airflow.run_state(dag, run)
-            if state == "success":
+            states = {name: task["state"] for name, task in self.airflow.tasks(dag, run).items() if name in tasks}
+            if failed := [name for name, state in states.items() if state in ("failed", "upstream_failed")]:
+                raise StackError(f"{dag} failed: see {failed[0]} of run {run} in Airflow, whose log says why.")
+            if len(states) == len(tasks) and set(states.values()) <= {"success", "skipped"}:
                 return
-            if state == "failed":
-                raise StackError(f"{dag} failed: see run {run} in Airflow, whose red task says why.")
             time.sleep(POLL_SECONDS)
         raise StackError(f"{dag} took longer than {SECONDS} s: see run {run} in Airflow.")
 
