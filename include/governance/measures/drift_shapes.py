@@ -2,9 +2,11 @@
 
 What is kept is counts by bin, never a row. What few people share is not told apart: a bin, or a value of text, that has
 fewer than :data:`FEW` rows on both sides is one with its neighbour, or one of the others. The ends of a range are inner
-quantiles, rounded; the smallest and the largest value of a column are not kept. So PSI can be computed again from a
-shape wherever nothing was put together. Neighbours: :mod:`governance.measures.drift_counts` counts,
-``governance.reports.shapes`` draws. Not guaranteed: that a value of text which five rows share names nobody.
+quantiles, rounded, or numbers that at least so many rows have; the smallest and the largest value of a column are not
+kept. So PSI can be computed again from a shape wherever nothing was put together. Neighbours:
+:mod:`governance.measures.drift_counts` counts, ``governance.reports.shapes`` draws,
+:mod:`governance.measures.drift_stream` counts on. Not guaranteed: that a value of text which five rows share names
+nobody.
 """
 
 import math
@@ -164,12 +166,16 @@ def _is_endless(one: Sequence[float]) -> bool:
 
 
 def _rounded(bins: list[list[float]]) -> list[Bin]:
+    """Return the bins with rounded ends; a number that is a bin of its own stays what it is."""
+    own = {low for low, high, *_ in bins if low == high}
     ends = [end for one in bins for end in one[:2] if math.isfinite(end)]
     span = max(ends) / 2 - min(ends) / 2 if ends else 0.0
     largest = span or max((abs(end) for end in ends), default=0.0)
     digits = DIGITS - 1 - math.floor(math.log10(largest)) if largest else 0
-    return [Bin(_end(low, digits), _end(high, digits), None, int(r), int(c)) for low, high, r, c in bins]
 
+    def told(end: float) -> float | None:
+        if not math.isfinite(end):
+            return None
+        return end if end in own else float(np.round(end, digits)) + 0.0
 
-def _end(number: float, digits: int) -> float | None:
-    return float(np.round(number, digits)) + 0.0 if math.isfinite(number) else None
+    return [Bin(told(low), told(high), None, int(r), int(c)) for low, high, r, c in bins]

@@ -33,6 +33,7 @@ from governance.release.inputs import Row, sentence
 from governance.release.registry import CHAMPION
 from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Clock, Serving, now_utc
+from governance.serving.live import Asked, Live
 from governance.serving.metrics import Metrics, label
 from governance.serving.record import Record
 from governance.serving.scorer import Scores
@@ -109,11 +110,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if ledger is not None:
         predictions = app.state.predictions = PredictionLog(settings.state, settings.require("ledger_url"), ledger)
         predictions.start()
+    live = app.state.live = Live(ledger, app.state.clock) if ledger is not None else None
+    if live is not None:
+        live.start()
     champions.start()
     try:
         yield
     finally:
         await to_thread.run_sync(champions.stop)
+        if live is not None:
+            await to_thread.run_sync(live.stop)
         if predictions is not None:
             await to_thread.run_sync(predictions.stop)
         if ledger is not None:
@@ -229,7 +235,9 @@ async def metrics(request: Request) -> PlainTextResponse:
     """Return Prometheus metrics."""
     predictions: PredictionLog | None = request.app.state.predictions
     kept = predictions.metrics() if predictions else ()
-    text = request.app.state.metrics.text([*_gauges(_champions(request)), *kept])
+    live: Live | None = request.app.state.live
+    moved = live.metrics() if live else ()
+    text = request.app.state.metrics.text([*_gauges(_champions(request)), *kept, *moved])
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
@@ -356,6 +364,9 @@ def _keep(request: Request, serving: Serving, asked: Arranged, answer: Answered)
                 asked.protected,
             )
         )
+    live: Live | None = request.app.state.live
+    if live is not None:
+        live.take(Asked(serving, serving.permitted.inputs.features, asked.rows, answer.predictions, answer.scores))
 
 
 def _caller(request: Request) -> str:

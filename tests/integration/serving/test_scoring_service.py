@@ -1,6 +1,7 @@
 """The scoring service serves what is permitted, says why not where it does not, and answers as the model would."""
 
 import json
+import re
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ import pytest
 
 from governance.data import snapshots
 from governance.ledger.log import Entry, install
+from governance.measures.drift_frames import counted
+from governance.measures.drift_shapes import shape_of
 from governance.release.loading import Wanted, load_permitted
 from governance.serving import app as scoring_app
 from governance.serving.scorer import Scorer
@@ -290,6 +293,29 @@ def test_metrics_documentation_and_openapi_are_there(served):
     assert "Monthly income" in page.text
     assert "<script" not in page.text
     assert "/models/{model}/invocations" in httpx.get(f"{scoring.url}/openapi.json").json()["paths"]
+
+
+def test_what_is_asked_is_counted_beside_the_last_window_of_the_champion(house, served):
+    scoring, evidence = served
+    frame = snapshots.load(house.world.snapshot)[list(FEATURES)]
+    shapes = [shape_of(counted(name, frame[name], frame[name])).to_dict() for name in FEATURES]
+    ledger, key = house.ledger(), f"watched:{MODEL}:1"
+    ledger.append("watched", MODEL, {"measurements": [], "shapes": shapes}, actor="pipeline", key=key)
+    told = {"champion": evidence.data["digest"], "watched": key}
+    ledger.append("monitoring", MODEL, told, actor="pipeline", key=f"monitoring:{MODEL}:1")
+
+    ask(scoring, {"dataframe_records": [ROW] * 300})
+    metrics = wait_until(
+        lambda: (
+            f'governance_live_rows{{model="{MODEL}"}} 300' in (text := httpx.get(f"{scoring.url}/metrics").text)
+            and text
+        ),
+        what="300 rows counted",
+    )
+
+    moved = dict(re.findall(r'governance_live_psi_low{model="\w+",feature="(\w+)"} (\S+)', metrics))
+    assert set(moved) == set(FEATURES)
+    assert float(moved["income"]) > 1  # they all earn the same
 
 
 def test_no_value_of_a_request_is_logged(served, caplog):

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from governance.predictions.log import PredictionLog
 from governance.serving.app import create_app
+from governance.serving.live import Asked, Live
 from governance.serving.metrics import Metrics
 from governance.settings import ROOT
 from governance_airflow.web import services
@@ -124,9 +125,24 @@ def scoring(folder) -> str:
     state = SimpleNamespace(serving=serving, why_not=lambda _: None)
     app.state.champions = SimpleNamespace(states={"loan": state}, now=lambda: None, waiting=0)
     app.state.predictions = PredictionLog(folder, "postgresql://nobody@localhost:1/none", None)
+    app.state.live = counting()
     app.state.metrics = Metrics()
     app.state.metrics.count("loan", 200, rows=3, seconds=0.002)
     return TestClient(app).get("/metrics").text
+
+
+def counting() -> Live:
+    """Return what has counted one request beside the last window."""
+    random = watched.random.Random(0)
+    shapes = watched.shapes(random, watched.measured(random))
+    watched_ = SimpleNamespace(key="watched:1", data={"shapes": [one.to_dict() for one in shapes]})
+    decided = SimpleNamespace(data={"champion": "ab", "watched": "watched:1"})
+    ledger = SimpleNamespace(find=lambda **_: [decided], get=lambda _: watched_)
+    made = Live(ledger, lambda: watched.datetime.now(watched.UTC))
+    version = SimpleNamespace(name="loan", version="1.0.0", evidence="ab")
+    made.take(Asked(version, ("obrat",), [[500.0], [900.0]], [1, 0], [0.7, 0.2]))
+    made.look()
+    return made
 
 
 def series(text: str) -> dict[str, set[str]]:
