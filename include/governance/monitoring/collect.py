@@ -31,6 +31,7 @@ LONGEST_WAIT = 120
 """Seconds."""
 
 PREDICTION, LABEL, SCORE = "_prediction", "_label", "_score"
+DELAY, MINE = "_delay", "_mine"
 """Columns of a frozen window beside the features; a feature's name never begins so."""
 
 
@@ -101,7 +102,7 @@ def _collected(watch: Watch) -> Json:
     counted = {"rows": len(frame), "by_version": by_version, "unmatched": int(logged.unmatched)}
     counted |= {"labelled": int(frame[LABEL].notna().sum()) if len(frame) else 0}
     counted |= {"champion": watch.champion.data["evidence"] if watch.champion else None}
-    counted |= {"refused": _refused(watch, logged, mine)}
+    counted |= {"refused": _refused(watch, logged, mine), "arrived": _arrived(watch, logged)}
     if not len(frame):
         return {**counted, "snapshot": None, "faults": [], "warnings": []}
     protected = [name for name in logged.protected.columns if name in frame.columns]
@@ -110,6 +111,30 @@ def _collected(watch: Watch) -> Json:
     )
     faults, warnings = _broken(watch, frame[[name for name in watch.features if name in frame.columns]])
     return {**counted, "snapshot": frozen.to_dict(), "faults": faults, "warnings": warnings}
+
+
+def arrived_of(entry: Entry) -> "pd.DataFrame | None":
+    """Return the labels that arrived in a window, verified; ``None`` where none did.
+
+    Returns:
+        Seconds since the answer (``_delay``), whether the champion gave it (``_mine``), the answer, the label, scores.
+
+    Raises:
+        TamperedError: They are not what was frozen.
+    """
+    document = entry.data.get("arrived")
+    return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
+
+
+def _arrived(watch: Watch, logged: Logged) -> Json | None:
+    """Freeze the labels that arrived in the window, of whatever was answered when."""
+    frame, evidence = logged.arrived, watch.champion.data["evidence"] if watch.champion else None
+    if not len(frame):
+        return None
+    columns = {DELAY: frame["delay"], MINE: frame["evidence"] == evidence}
+    columns |= {f"_{name}": frame[name] for name in frame.columns if name not in ("delay", "evidence")}
+    plain = frame.assign(**columns)[list(columns)]
+    return snapshots.freeze(plain, model=f"{watch.model}.labels", root=watch.run.settings.snapshots).to_dict()
 
 
 def _refused(watch: Watch, logged: Logged, mine: Any) -> Json:

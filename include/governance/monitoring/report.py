@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any
 from governance.monitoring import collect, facts
 from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch, candidate_of
 from governance.pipeline.run import Step
-from governance.pipeline.train import fetch_out_of_fold
 from governance.training import tracking
-from governance.training.split import JUDGING
 from governance.training.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -36,8 +34,7 @@ def _kept(watch: Watch) -> Json:
 
     frame, (reference, which) = collect.window_of(watch.need(WINDOW)), facts.reference_of(watch)
     task, candidate = task_of(watch.run.spec), candidate_of(watch, watch.manifest)
-    judged = fetch_out_of_fold(watch.run, candidate)
-    judged = judged[judged["repetition"] == JUDGING].sort_values("row")
+    judged = facts.judged_rows(watch, candidate)
     found = second_opinion.render(
         _beside(reference, judged["prediction"], judged["label"], judged, "score", task),
         _beside(

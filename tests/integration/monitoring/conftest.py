@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from governance.canonical import digest_of_bytes
 from governance.ledger.log import Entry, Ledger
+from governance.measures.explainability import measure_explainability
 from governance.monitoring.collect import collect
 from governance.monitoring.decide import decide_window
 from governance.monitoring.facts import measure
@@ -21,6 +24,7 @@ from governance.predictions import labels
 from governance.predictions.database import Database as Log
 from governance.predictions.log import PredictionLog
 from governance.predictions.record import Batch, Refusal, Version
+from governance.records import Measurement
 from governance.training.candidate import OUT_OF_FOLD
 from governance.training.split import JUDGING
 from tests.integration.predictions.conftest import QUICK
@@ -45,7 +49,7 @@ class Watched:
     def release(self, *, seed: int = 0, version: str = "1.0.0", features: Sequence[str] = tuple(FEATURES)) -> Entry:
         """Record a candidate with everything that a monitor reads of it, and that it serves from now on."""
         run_id = f"run-{next(_numbers)}"
-        evidence = self.house.candidate(run_id, seed=seed, version=version)
+        evidence = self.house.candidate(run_id, seed=seed, version=version, measured=importances(seed))
         document, run = evidence.data["evidence"], evidence.data["mlflow_run"]
         manifest = document["artifact"]["manifest"]
         candidate = {
@@ -168,6 +172,16 @@ class Watched:
         """What a monitor has recorded."""
         found = self.house.ledger("auditor").find(subject=MODEL)
         return [entry.kind for entry in found if entry.kind in ("window", "watched", "monitoring")]
+
+
+@cache
+def importances(seed: int) -> list[Measurement]:
+    """What drives the model that :meth:`World.train` makes of this seed."""
+    frame = rows()
+    model = HistGradientBoostingClassifier(random_state=seed, max_iter=30 + seed, max_leaf_nodes=4)
+    model.fit(frame[list(FEATURES)], frame["approve"])
+    found = measure_explainability(model, frame[list(FEATURES)], frame[list(FEATURES)])
+    return [one for one in found if one.name == "explainability.importance"]
 
 
 def _version(evidence: Entry, types: Sequence[tuple[str, str]]) -> Version:

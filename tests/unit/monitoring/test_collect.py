@@ -96,7 +96,7 @@ def test_a_feature_may_be_called_whatever_it_is_called():
     names = ["self", "cls", "other", "index"]
     rows = pd.DataFrame({"at": [1, 2], "request_id": "r", "row": [0, 1], "prediction": [1, 0], "score": [0.9, 0.1]})
     features = pd.DataFrame({name: [0.0, 1.0] for name in names})
-    logged = Logged(rows, features, pd.Series([1, None]), pd.DataFrame({"sex": ["f", "m"]}), 0)
+    logged = Logged(rows, features, pd.Series([1, None]), pd.DataFrame({"sex": ["f", "m"]}), 0, (), pd.DataFrame())
 
     frame = collect._frame(logged, rows.index, dict.fromkeys(names, "int64"))
 
