@@ -182,6 +182,25 @@ class MonitoringText(Strict):
     reference: Literal["training", "trailing"] | None = None
 
 
+class Kept(Strict):
+    """How long predictions, their labels and protected values are kept.
+
+    Attributes:
+        days: So many; what is older is let go.
+        regulations: Which hold for the model, as :mod:`governance.predictions.retention` names them; each has a floor.
+    """
+
+    days: int = Field(default=762, ge=1)
+    regulations: list[str] = Field(default_factory=list)
+
+
+class KeptText(Strict):
+    """What a model's policy may change of it: longer, and by more regulations."""
+
+    days: int | None = Field(default=None, ge=1)
+    regulations: list[str] = Field(default_factory=list)
+
+
 class TierFile(Strict):
     """``policies/<tier>.yaml``: the floor.
 
@@ -207,6 +226,7 @@ class TierFile(Strict):
     waivers: Waivers | None = None
     alternatives: Alternatives
     monitoring: Monitoring = Monitoring()
+    predictions: Kept = Kept()
     rules: dict[str, RuleText] = Field(min_length=1)
 
 
@@ -230,6 +250,7 @@ class PolicyFile(Strict):
     waivers: WaiversText = WaiversText()
     alternatives: Alternatives | None = None
     monitoring: MonitoringText = MonitoringText()
+    predictions: KeptText = KeptText()
     rules: dict[str, RuleText] = Field(default_factory=dict)
 
 
@@ -338,6 +359,7 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "absolute_loss": lambda mine, floor: mine <= floor,
     "parity_difference": lambda mine, floor: mine <= floor,
     "refused_share": lambda mine, floor: mine <= floor,
+    "days": lambda mine, floor: mine >= floor,
     "silent_windows": lambda mine, floor: mine <= floor,
     "search": lambda mine, floor: mine or not floor,
     "never_with_protected_attributes": lambda mine, floor: mine or not floor,
@@ -366,6 +388,7 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
     if mine.alternatives:
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
     yield from _looser(own, ("monitoring",), mine.monitoring, floor.monitoring, floor.tier)
+    yield from _looser(own, ("predictions",), mine.predictions, floor.predictions, floor.tier)
     for role, count in mine.approvals.roles.items():
         if count < floor.approvals.roles.get(role, 0):
             demanded = f"Tier {floor.tier} demands {floor.approvals.roles[role]}."
