@@ -20,6 +20,7 @@ from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
 from governance_airflow.web import (
     api,
+    break_glass_api,
     incidents_api,
     monitoring,
     monitoring_api,
@@ -45,6 +46,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.state.services = with_services or services.production()
     app.state.recent = Recent()
     app.include_router(api.router)
+    app.include_router(break_glass_api.router)
     app.include_router(waivers_api.router)
     app.include_router(versions_api.router)
     app.include_router(incidents_api.router)
