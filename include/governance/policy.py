@@ -19,6 +19,7 @@ from governance.policyfile import (
     TASKS,
     Alternatives,
     Approvals,
+    BreakGlass,
     Condition,
     Kept,
     Monitoring,
@@ -111,6 +112,7 @@ class Policy:
         may_stop: The roles that may take the model out of service on the page.
         not_applicable: Condition → the measures that need not be there where it holds.
         waivers: What a signed waiver may lift; nothing where the tier's file knows none.
+        break_glass: Who may release without all signatures in an emergency; ``None`` where nobody may.
         monitoring: What it must keep to while it serves.
         predictions: How long what it answered is kept.
         rules: All rules, by id.
@@ -134,6 +136,7 @@ class Policy:
     may_stop: tuple[str, ...]
     not_applicable: Mapping[Condition, tuple[str, ...]]
     waivers: Waivers | None
+    break_glass: BreakGlass | None
     alternatives: Alternatives
     monitoring: Monitoring
     predictions: Kept
@@ -219,6 +222,7 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         may_stop=tuple(mine.may_stop or floor.may_stop or ()),
         not_applicable={name: tuple(one) for name, one in {**floor.not_applicable, **mine.not_applicable}.items()},
         waivers=_waivers(mine, floor),
+        break_glass=_break_glass(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
         monitoring=Monitoring(**{**floor.monitoring.model_dump(), **mine.monitoring.model_dump(exclude_none=True)}),
         predictions=Kept(
@@ -234,6 +238,13 @@ def _waivers(mine: PolicyFile, floor: TierFile) -> Waivers | None:
         return None
     longest = mine.waivers.longest_days or floor.waivers.longest_days
     return Waivers(longest_days=longest, never=[*floor.waivers.never, *mine.waivers.never])
+
+
+def _break_glass(mine: PolicyFile, floor: TierFile) -> BreakGlass | None:
+    if floor.break_glass is None or mine.break_glass.forbidden:
+        return None
+    tightened = mine.break_glass.model_dump(exclude_none=True)
+    return floor.break_glass.model_copy(update=tightened)
 
 
 def _merged_rules(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Rule]:

@@ -118,6 +118,28 @@ class WaiversText(Strict):
     never: list[str] = Field(default_factory=list)
 
 
+class BreakGlass(Strict):
+    """Who may release without all signatures in an emergency, and for how long. Without this part, nobody.
+
+    Attributes:
+        roles: Those who may: people of any of these roles.
+        people: How many must, each another one.
+        longest_days: From the proposal to its last day.
+    """
+
+    roles: list[str] = Field(min_length=1)
+    people: int = Field(default=2, ge=2)
+    longest_days: int = Field(ge=1, le=30)
+
+
+class BreakGlassText(Strict):
+    """What a model's policy may tighten of it; ``forbidden`` takes it away."""
+
+    forbidden: Literal[True] | None = None
+    people: int | None = Field(default=None, ge=2)
+    longest_days: int | None = Field(default=None, ge=1)
+
+
 class Monitoring(Strict):
     """What a watched model must keep to, and what happens where it does not (DESIGN §5).
 
@@ -205,8 +227,8 @@ class TierFile(Strict):
     """``policies/<tier>.yaml``: the floor.
 
     What was added later has a default, so that the files which older permits carry read as they did: no waiver, no
-    condition granted, nothing judged of findings, nobody stops a model on the page, and a model without a version to
-    roll back to serves on. ``governance check`` wants them written.
+    condition granted, nothing judged of findings, nobody stops a model on the page or breaks the glass, and a model
+    without a version to roll back to serves on. ``governance check`` wants most of them written.
     """
 
     tier: Tier
@@ -224,6 +246,7 @@ class TierFile(Strict):
     may_stop: list[str] | None = Field(default=None, min_length=1)
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: Waivers | None = None
+    break_glass: BreakGlass | None = None
     alternatives: Alternatives
     monitoring: Monitoring = Monitoring()
     predictions: Kept = Kept()
@@ -248,6 +271,7 @@ class PolicyFile(Strict):
     may_stop: list[str] | None = Field(default=None, min_length=1)
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: WaiversText = WaiversText()
+    break_glass: BreakGlassText = BreakGlassText()
     alternatives: Alternatives | None = None
     monitoring: MonitoringText = MonitoringText()
     predictions: KeptText = KeptText()
@@ -350,6 +374,7 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "no_rollback_target": lambda mine, floor: mine == floor or mine == "suspend",
     "may_stop": lambda mine, floor: set(mine) >= set(floor),  # stopping is the safe side: more may, never fewer
     "longest_days": lambda mine, floor: mine <= floor,
+    "people": lambda mine, floor: mine >= floor,
     "minimum_rows": lambda mine, floor: mine <= floor,
     "windows": lambda mine, floor: mine <= floor,
     "drifted_share": lambda mine, floor: mine <= floor,
@@ -385,6 +410,11 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
     elif mine.waivers.longest_days:
         found = f"Tier {floor.tier} knows no waivers, so there are none to limit."
         yield own.fault(("waivers", "longest_days"), found, "Leave it out.")
+    if floor.break_glass:
+        yield from _looser(own, ("break_glass",), mine.break_glass, floor.break_glass, floor.tier)
+    elif mine.break_glass != BreakGlassText():
+        found = f"Tier {floor.tier} knows no break-glass release, so there is none to limit."
+        yield own.fault(("break_glass",), found, "Leave it out.")
     if mine.alternatives:
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
     yield from _looser(own, ("monitoring",), mine.monitoring, floor.monitoring, floor.tier)

@@ -26,6 +26,24 @@ def faults(own: Own, tier: Tier, people: People, spec: ModelSpec | None) -> Iter
         wanted = " and ".join(f"{count} × `{role}`" for role, count in demanded.items())
         found = f"{wanted} cannot be signed by different people: too few hold these roles."
         yield _document(own, tier, "").fault(("approvals", "roles"), found, "Give a role to one more person.")
+    yield from _in_an_emergency(own, tier, people, developers)
+
+
+def _in_an_emergency(own: Own, tier: Tier, people: People, developers: set[str]) -> Iterator[Fault]:
+    """Yield roles of a break-glass release that there are not, and one that too few people could take part in."""
+    allowed = tier.content.break_glass
+    if allowed is None or own.content.break_glass.forbidden:
+        return
+    file = people.document.path.name
+    unknown = [role for role in allowed.roles if role not in people.document.content.roles]
+    for role in unknown:
+        remedy = did_you_mean(role, people.document.content.roles, f"Define it under `roles:` in {file}.")
+        yield tier.fault(("break_glass", "roles"), f"Unknown role `{role}`.", remedy)
+    able = {one.id for role in allowed.roles for one in people.holders(role) if one.login not in developers}
+    needed = own.content.break_glass.people or allowed.people
+    if not unknown and len(able) < needed:
+        found = f"A break-glass release takes {needed} people who are not developers, but only {len(able)} could."
+        yield tier.fault(("break_glass", "roles"), found, f"Give one of the roles to somebody else in {file}.")
 
 
 def notes(spec: ModelSpec, people: People, own: Own, tier: Tier) -> Iterator[Fault]:

@@ -181,6 +181,7 @@ def _permit_document(found: "Permitted") -> Json:
         "expires_at": verified.expires_at.isoformat(),
         "verdict": str(verified.verdict.outcome),
         "decisions": [one.to_dict() for one in verified.decisions],
+        "break_glass": verified.emergency.to_dict() if verified.emergency else None,
     }
 
 
@@ -193,6 +194,10 @@ def _show_permit(out: "Console", answer: Json, people: People) -> None:
         "artifact": answer["manifest"],
     }
     _show_facts(out, facts)
+    if answer["break_glass"]:
+        from governance.review.break_glass import BreakGlass, sentence
+
+        line(out, sentence(BreakGlass.from_dict(answer["break_glass"]), people), style="bold red")
     _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
 
 
@@ -270,7 +275,7 @@ def _show_live(out: "Console", found: "Live", when: str, people: People) -> None
     facts = {
         "since": f"{found.since:%Y-%m-%d %H:%M} UTC (entry {found.entry}, {found.by})",
         "until": f"{found.until:%Y-%m-%d %H:%M} UTC" if found.until else "it still does",
-        "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures),
+        "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures) or "nobody",
         "evidence": found.evidence,
         "artifact": found.manifest,
         "trained on": found.source,
@@ -278,3 +283,5 @@ def _show_live(out: "Console", found: "Live", when: str, people: People) -> None
         "permit until": f"{found.permit_expires_at:%Y-%m-%d %H:%M} UTC",
     }
     _show_facts(out, facts)
+    if found.break_glass:
+        line(out, f"Not all signatures were given. {found.break_glass['sentence']}", style="bold red")

@@ -25,7 +25,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     }),
     "review": frozenset({
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",
-        "incident", "incident_closed", "message",
+        "incident", "incident_closed", "message", "break_glass", "break_glass_signature",
     }),
     "serving": frozenset({"served", "refused", "predictions"}),
     "witness": frozenset({"checkpoint"}),

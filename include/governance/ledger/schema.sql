@@ -110,7 +110,8 @@ AS $function$
                                       'rollback', 'no_rollback', 'resume', 'stop', 'incident', 'drill',
                                       'window', 'watched', 'monitoring', 'report')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
-                                      'finding_closed', 'stop', 'incident', 'incident_closed', 'message')
+                                      'finding_closed', 'stop', 'incident', 'incident_closed', 'message',
+                                      'break_glass', 'break_glass_signature')
         WHEN 'serving'  THEN kind IN ('served', 'refused', 'predictions')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false

@@ -19,7 +19,7 @@ from governance.ledger.log import Entry, Ledger
 from governance.release import bundle
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER, Registry
-from governance.review import entries
+from governance.review import break_glass, entries
 from governance.review.entries import Term
 from governance.settings import Settings
 
@@ -69,6 +69,7 @@ class Live:
     until: datetime | None
     entry: int
     by: str = "release"
+    break_glass: Json | None = None
 
     def to_dict(self) -> Json:
         """Return the JSON form."""
@@ -173,7 +174,19 @@ def _live(ledger: Ledger, model: str, term: Term, people: People | None) -> Live
         until=term.until,
         entry=term.release.seq,
         by=term.release.kind,
+        break_glass=_emergency(issued, people),
     )
+
+
+def _emergency(issued: Json, people: People | None) -> Json | None:
+    """Return on whose word it serves although signatures are missing, why, and until which day."""
+    one = break_glass.of_permit(issued)
+    if one is None:
+        return None
+    acted = [each.decision["person"] for each in one.signatures]
+    names = [people.name(person) if people else person for person in acted]
+    said = {name: one.proposal[name] for name in ("reason", "until")}
+    return {**said, "people": acted, "names": names, "sentence": break_glass.sentence(one, people) if people else ""}
 
 
 def _signature(decision: Json, people: People | None) -> Signature:

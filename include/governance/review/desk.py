@@ -14,7 +14,7 @@ from governance.errors import GovernanceError, InputError, MayNotSignError, Refu
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, entries, findings, permit, waivers
+from governance.review import approvals, break_glass, entries, findings, permit, waivers
 from governance.review.approvals import Refusal, SignedDecision
 from governance.review.findings import Finding
 from governance.settings import Settings
@@ -60,7 +60,8 @@ class RoleState:
 class Request:
     """A candidate that was judged, and where its approval stands.
 
-    ``status`` is ``pending``, ``approved``, ``denied``, ``expired`` or ``blocked``.
+    ``status`` is ``pending``, ``approved``, ``denied``, ``expired`` or ``blocked``; ``emergency`` says on whose word it
+    is approved although signatures are missing.
     """
 
     model: str
@@ -81,6 +82,7 @@ class Request:
     outdated: str | None
     released_at: datetime | None
     ledger_range: tuple[int, int]
+    emergency: str | None = None
 
     @property
     def decisions(self) -> list[DecisionView]:
@@ -237,7 +239,7 @@ class ReviewDesk:
         if self.signer is None:
             raise GovernanceError("This process has no review key: decisions are taken in Airflow's API server only.")
         request = self.request(model, version)
-        self._still_open(request, evidence)
+        self.expect_open(request, evidence)
         people = self.people()
         actors = self._by_id(people, run_actors or {})
         if self._is_unfinished(request, login, answer):
@@ -350,7 +352,21 @@ class ReviewDesk:
         self.ledger.append("permit", model, issued, actor=last, key=f"permit:{request.digest}")
         return self.request(model, version)
 
-    def _still_open(self, request: Request, evidence: str) -> None:
+    def permit_of(self, request: Request) -> dict[str, Any] | None:
+        """Return the permit over a request's evidence, if there is one, its signature checked."""
+        return self._permit(request.digest)
+
+    def decisions(self, request: Request) -> list[SignedDecision]:
+        """Return the decisions over a request's evidence that count."""
+        policy, people = self.policy(request.model), self.people()
+        return self._decisions(request.digest, request.evidence, policy, people)
+
+    def expect_open(self, request: Request, evidence: str) -> None:
+        """Refuse where nothing waits for signatures any more, or another evidence does than the one on the screen.
+
+        Raises:
+            RefusedError: Says what changed.
+        """
         if evidence != request.digest:
             raise RefusedError(
                 f"Not signed: the evidence changed while you read it. "
@@ -404,6 +420,7 @@ class ReviewDesk:
             outdated=self._outdated(document, policy, people),
             released_at=released,
             ledger_range=self._range(entry),
+            emergency=self._emergency(data["digest"], people),
         )
 
     def _status(
@@ -478,6 +495,11 @@ class ReviewDesk:
         issued: dict[str, Any] = entry.data["permit"]
         self.keys.verify(issued, entry.data["signature"], permit.PURPOSE, approvals.KEY)
         return issued
+
+    def _emergency(self, digest: str, people: People) -> str | None:
+        issued = self._permit(digest)
+        one = break_glass.of_permit(issued) if issued else None
+        return break_glass.sentence(one, people) if one else None
 
     def _by_digest(self, model: str, digest: str) -> Request | None:
         found = next((one for one in self.ledger.backwards("evidence", model) if one.data["digest"] == digest), None)

@@ -86,7 +86,7 @@ class IncidentDesk:
         if not self._roles(person, incident.model):
             titles = [self.desk.people().role_title(role) for role in self.desk.policy(incident.model).approvals.roles]
             return f"{' or '.join(titles)} closes incidents of this model."
-        if person.id == incident.opened_by:
+        if person.id in (incident.opened_by, *incident.acted):
             return "You acted in this incident: somebody else reviews it."
         if person.login in find_spec(self.desk.settings, incident.model).developers:
             return "You trained this model: somebody else reviews its incidents."

@@ -1,8 +1,9 @@
 """Incidents: a version that was taken out of service, from why it was to what people made of it afterwards.
 
-One is opened by every rollback and every stop, and by a rollback that found no version to go back to. It stays open
-until a person of a role that approves the model, not one of its developers and not the one who acted, closes it with a
-review. A closing is signed by the review key, as that of a finding.
+One is opened by every rollback and every stop, by a rollback that found no version to go back to, and by a break-glass
+release, which brings a version in without all signatures. It stays open until a person of a role that approves the
+model, not one of its developers and nobody who acted, closes it with a review. A closing is signed by the review key,
+as that of a finding.
 
 The timeline is not written but read: from the ledger's own entries, in its order. *Told* is what was handed to Slack;
 not guaranteed is that anybody read it.
@@ -17,7 +18,8 @@ from governance import canonical
 from governance.errors import TamperedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
-from governance.review import approvals
+from governance.review import approvals, break_glass, entries
+from governance.review.break_glass import BreakGlass
 
 FORMAT = "governance-incident-closed/1"
 PURPOSE = "incident"
@@ -27,7 +29,13 @@ OPENED, CLOSED = "incident", "incident_closed"
 CAUSES: Mapping[str, str] = {"rollback": "rolled_back", "no_rollback": "kept", "stop": "stopped"}
 """Kind of the entry that changed what serves (or could not) → cause."""
 
-SHOWN = ("operation", "resume", "rollback", "no_rollback", "stop", "release", "revert", "served", "refused")
+BREAK_GLASS = "break_glass"
+"""The cause where signatures were missing."""
+
+SHOWN = (
+    "operation", "resume", "rollback", "no_rollback", "stop", "release", "revert", "served", "refused",
+    "break_glass", "break_glass_signature", "permit",
+)  # fmt: skip
 """Kinds of entries that belong into every timeline; what tells of the incident itself, and its closing, are added."""
 
 SENTENCES: Mapping[str, str] = {
@@ -41,6 +49,9 @@ SENTENCES: Mapping[str, str] = {
     "served": "The scoring service began to serve {version}.",
     "refused": "The scoring service refused version {registry_version} of MLflow. {reason}",
     "message": "Told: {text}",
+    "break_glass": "{who} proposed to release {version} without all signatures. {reason}",
+    "break_glass_signature": "{who} signed for it.",
+    "permit": "{version} is permitted.",
     OPENED: "An incident was opened.",
     CLOSED: "{who} closed the incident.",
 }
@@ -63,12 +74,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Incident:
-    """A version that was taken out of service, or should have been.
+    """A version that was taken out of service or should have been, or that came in without all signatures.
 
     Attributes:
         id: Its name: 16 hexadecimal digits.
         model: The model's name.
-        cause: ``rolled_back``, ``kept`` (no version to go back to, it serves on) or ``stopped``.
+        cause: ``rolled_back``, ``kept`` (no version to go back to, it serves on), ``stopped`` or ``break_glass``.
         reason: Why, as the one who acted said.
         opened_by: Pseudonymous id of who acted, or the name of a service.
         opened: The entry that opened it.
@@ -77,6 +88,8 @@ class Incident:
         before: What served: ``version``, ``registry_version``, ``evidence``; ``None`` where nothing did.
         after: What served afterwards, likewise.
         closing: The signed closing: ``person``, ``role``, ``review``, ``closed_at``; ``None`` while it is open.
+        closed: Number of the entry that closed it.
+        acted: Everybody who acted.
         closed: Number of the entry that closed it.
     """
 
@@ -92,6 +105,7 @@ class Incident:
     after: Json | None
     closing: Json | None = None
     closed: int | None = None
+    acted: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -123,6 +137,32 @@ def open_incident(ledger: Ledger, change: Entry, *, actor: str, run_id: str | No
         "run_id": run_id,
     }
     return ledger.append(OPENED, change.subject, data, actor=actor, key=f"{OPENED}:{change.key}")
+
+
+def open_break_glass(ledger: Ledger, permit: Entry) -> Entry:
+    """Open the incident of a permit that rests on a break-glass release, once.
+
+    Args:
+        ledger: The record, with the rights of the review identity.
+        permit: The entry of that permit.
+    """
+    issued = permit.data["permit"]
+    one = BreakGlass.from_dict(issued["break_glass"])
+    serving = entries.champion_entry(ledger, permit.subject)
+    names = ("version", "registry_version", "evidence")
+    data = {
+        "cause": BREAK_GLASS,
+        "reason": one.proposal["reason"],
+        "change": permit.key,
+        "decision": None,
+        "operation": f"{break_glass.PROPOSED}:{one.digest}",
+        "before": {name: serving.data[name] for name in names} if serving else None,
+        "after": {name: issued[name] for name in names},
+        "until": one.proposal["until"],
+        "acted": [signed.decision["person"] for signed in one.signatures],
+        "run_id": None,
+    }
+    return ledger.append(OPENED, permit.subject, data, actor=permit.actor, key=f"{OPENED}:{permit.key}")
 
 
 def id_of(entry: Entry) -> str:
@@ -167,6 +207,7 @@ def told(entry: Entry, team: str) -> str:
         "rolled_back": f"{model} was rolled back: {after} serves instead of {before}.",
         "kept": f"{model} {before} should not serve, and there is no version to roll back to: it serves on. Act now.",
         "stopped": f"{model} was stopped: {before} served, and nothing does.",
+        BREAK_GLASS: f"{model} {after} is released without all signatures, by break-glass until {data.get('until')}.",
     }[data["cause"]]
     return f"{what} {team}: {data['reason']} An incident is open until somebody reviews it."
 
@@ -174,7 +215,8 @@ def told(entry: Entry, team: str) -> str:
 def _incident(entry: Entry) -> Incident:
     names = ("cause", "reason", "change", "decision", "before", "after")
     said = {name: entry.data[name] for name in names}
-    return Incident(id=id_of(entry), model=entry.subject, opened_by=entry.actor, opened=entry, **said)
+    acted = tuple(entry.data.get("acted") or [entry.actor])
+    return Incident(id=id_of(entry), model=entry.subject, opened_by=entry.actor, opened=entry, acted=acted, **said)
 
 
 def _closing(entry: Entry, keys: PublicKeys) -> tuple[Json, int] | None:
@@ -192,7 +234,8 @@ def _closed(incident: Incident, found: tuple[Json, int] | None) -> Incident:
 
 
 def _tells(entry: Entry, incident: Incident) -> bool:
-    return entry.kind == "message" and incident.opened.key in entry.key
+    ours = [key for key in (incident.opened.key, incident.opened.data["operation"]) if key]
+    return entry.kind == "message" and any(key in entry.key for key in ours)
 
 
 def _first_of_a_kind(events: Iterator[Event]) -> Iterator[Event]:
@@ -207,7 +250,9 @@ def _first_of_a_kind(events: Iterator[Event]) -> Iterator[Event]:
 def _sentence(entry: Entry, names: Mapping[str, str]) -> str:
     data = entry.data
     said = {name: data.get(name) for name in ("reason", "registry_version", "text")}
-    who, version = names.get(entry.actor, entry.actor), data.get("version") or "nothing"
+    within = data.get("proposal") or data.get("permit") or data  # whose version an entry speaks of
+    said["reason"] = data.get("reason") or within.get("reason")
+    who, version = names.get(entry.actor, entry.actor), within.get("version") or "nothing"
     if entry.kind in SENTENCES:
         return SENTENCES[entry.kind].format(who=who, version=version, **said)
     return _decided(data) or f"{who} entered: {entry.kind}."

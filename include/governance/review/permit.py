@@ -21,8 +21,9 @@ from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys, Signer
 from governance.policy import Policy, Slices, digest_of_files, judge, policy_from_bytes
 from governance.records import Measurement, Verdict, Waiver
-from governance.review import approvals, evidence, waivers
+from governance.review import approvals, break_glass, evidence, waivers
 from governance.review.approvals import SignedDecision
+from governance.review.break_glass import BreakGlass
 
 FORMAT = "governance-permit/1"
 PURPOSE = "permit"
@@ -92,6 +93,7 @@ class Permit:
         verdict: The verdict, repeated.
         people: Who was who when it was signed.
         policy: The policy it was signed under.
+        emergency: What it rests on where signatures are missing.
     """
 
     model: str
@@ -107,6 +109,7 @@ class Permit:
     verdict: Verdict
     people: People
     policy: Policy
+    emergency: BreakGlass | None = None
 
 
 def issue(
@@ -117,21 +120,26 @@ def issue(
     people: People,
     signer: Signer,
     now: datetime,
+    emergency: BreakGlass | None = None,
 ) -> Json:
     """Sign a permit: ``{"permit": …, "signature": …}``.
 
-    It lasts as long as the policy says, and no longer than the first waiver that the verdict rests on.
+    It lasts as long as the policy says, and no longer than the first waiver that the verdict rests on, or than the
+    emergency for which signatures may be missing (whose own signatures :func:`verify` checks).
 
     Raises:
-        NotPermittedError: The quorum is not complete, or a waiver has ended.
+        NotPermittedError: The quorum is not complete, or a waiver or the emergency has ended.
     """
     missing = approvals.missing_roles(decisions, policy)
-    if missing or approvals.status_of(decisions, policy) != "approved":
+    status = approvals.status_of(decisions, policy)
+    if status == "denied" or (emergency is None and (missing or status != "approved")):
         raise NotPermittedError(f"Expected the quorum of every role, found {missing} missing.")
     expires = now + timedelta(days=policy.permit.valid_days)
     ends = waivers.first_end(evidence_document)
     if ends is not None and ends <= now:
         raise NotPermittedError(f"A waiver that this verdict rests on ended on {ends:%d %b %Y %H:%M} UTC.")
+    if emergency is not None:
+        ends = min(ends or emergency.ends, emergency.ends)
     permit = {
         "format": FORMAT,
         "model": evidence_document["model"]["name"],
@@ -147,6 +155,7 @@ def issue(
         "decisions": [one.to_dict() for one in decisions],
         "issued_at": now.isoformat(),
         "expires_at": min(expires, ends or expires).isoformat(),
+        **({"break_glass": emergency.to_dict()} if emergency else {}),
     }
     return {"permit": permit, "signature": signer.sign(permit, PURPOSE)}
 
@@ -166,7 +175,8 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
     _bound_to(document, permit, environment)
     issued, expires = (datetime.fromisoformat(permit[name]) for name in ("issued_at", "expires_at"))
     verdict = _repeat_verdict(document, policy, spec, _waivers(document, policy, people, keys, issued), issued)
-    decisions = _quorum(document, digest, permit, policy, people, keys)
+    emergency = break_glass.expect_permitted(permit, document, policy, people, keys)
+    decisions = _quorum(document, digest, permit, policy, people, keys, emergency)
     if expires > issued + timedelta(days=policy.permit.valid_days):
         raise NotPermittedError(f"This permit lasts longer than the policy's {policy.permit.valid_days} days.")
     ends = waivers.first_end(document)
@@ -188,6 +198,7 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
         verdict=verdict,
         people=people,
         policy=policy,
+        emergency=emergency,
     )
 
 
@@ -264,7 +275,13 @@ def _repeat_verdict(document: Json, policy: Policy, spec: ModelSpec, signed: Seq
 
 
 def _quorum(
-    document: Json, digest: str, permit: Json, policy: Policy, people: People, keys: PublicKeys
+    document: Json,
+    digest: str,
+    permit: Json,
+    policy: Policy,
+    people: People,
+    keys: PublicKeys,
+    emergency: BreakGlass | None,
 ) -> list[SignedDecision]:
     signed = [SignedDecision.from_dict(one) for one in permit["decisions"]]
     decisions = approvals.valid_decisions(signed, digest, document, policy, people, keys)
@@ -273,10 +290,10 @@ def _quorum(
     actors = set(permit["run_actors"])
     if any(one.decision["person"] in actors for one in decisions):
         raise NotPermittedError("A person who started, cleared or patched the run is among those who signed.")
-    missing = approvals.missing_roles(decisions, policy)
-    if missing or approvals.status_of(decisions, policy) != "approved":
+    missing, status = approvals.missing_roles(decisions, policy), approvals.status_of(decisions, policy)
+    if status == "denied" or (missing and emergency is None):
         lacking = ", ".join(f"{count} × {people.role_title(role)}" for role, count in missing.items())
-        raise NotPermittedError(f"Signatures are missing: {lacking or 'somebody rejected'}.")
+        raise NotPermittedError(f"Signatures are missing: {'somebody rejected' if status == 'denied' else lacking}.")
     return decisions
 
 

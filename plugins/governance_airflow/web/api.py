@@ -13,7 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
 from governance.review.waiver_desk import WaiverDesk
-from governance_airflow.web import monitoring_api, services, standing, versions_api, waivers_api, waivers_page
+from governance_airflow.web import (
+    break_glass_api,
+    monitoring_api,
+    services,
+    standing,
+    versions_api,
+    waivers_api,
+    waivers_page,
+)
 from governance_airflow.web.problems import PROBLEMS, REFUSED
 from governance_airflow.web.security import LOGGED_IN, MEANT, Login, Signer
 
@@ -186,6 +194,7 @@ def openapi(request: Request) -> dict[str, Any]:
         description=__doc__,
         routes=[
             *router.routes,
+            *break_glass_api.router.routes,
             *waivers_api.router.routes,
             *versions_api.router.routes,
             *monitoring_api.router.routes,

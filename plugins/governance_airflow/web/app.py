@@ -21,6 +21,7 @@ from governance.reports import words
 from governance_airflow.run_actors import AirflowUnavailableError
 from governance_airflow.web import (
     api,
+    break_glass_api,
     incidents_api,
     metrics,
     monitoring,
@@ -48,6 +49,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.state.recent = Recent()
     app.state.gauges = Gauges()
     app.include_router(api.router)
+    app.include_router(break_glass_api.router)
     app.include_router(waivers_api.router)
     app.include_router(versions_api.router)
     app.include_router(incidents_api.router)

@@ -16,6 +16,7 @@ CAUSES = {
     "rolled_back": "rolled back",
     "kept": "no version to roll back to",
     "stopped": "stopped",
+    "break_glass": "released without all signatures",
 }
 
 
@@ -65,7 +66,7 @@ def _waiting(one: Incident, root: str) -> dict[str, str]:
         "name": one.model,
         "title": one.reason,
         "href": f"{root}/incidents/{quote(one.model)}#i-{one.id}",
-        "outcome": "block" if one.cause == "kept" else "warn",
+        "outcome": "block" if one.cause in ("kept", "break_glass") else "warn",
         "happened": CAUSES[one.cause],
         "stands": _instead(one),
         "asked": words.moment(one.opened.at),
@@ -108,4 +109,6 @@ def _drill(one: drill.DrillOutcome | None) -> dict[str, Any] | None:
 
 def _instead(one: Incident) -> str:
     before, after = (version["version"] if version else "nothing" for version in (one.before, one.after))
+    if one.cause == "break_glass":
+        return f"{after} is permitted, {before} served"
     return f"{before} serves on" if one.cause == "kept" else f"{after} serves instead of {before}"

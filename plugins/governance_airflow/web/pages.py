@@ -16,11 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from governance import canonical, reports
 from governance.errors import InputError
+from governance.review.break_glass import PROPOSED
+from governance.review.break_glass_desk import BreakGlassDesk
 from governance.review.desk import Request as Candidate
 from governance.review.desk import ReviewDesk
 from governance.review.incident_desk import IncidentDesk
 from governance.review.waiver_desk import WaiverDesk
-from governance_airflow.web import inbox_page, incidents_page, review_page, services, waivers_page
+from governance_airflow.web import break_glass_page, inbox_page, incidents_page, review_page, services, waivers_page
 from governance_airflow.web.security import LOGGED_IN, Login
 
 HERE = Path(__file__).parent
@@ -73,6 +75,9 @@ def review(
     places = review_page.Places(root_of(request), airflow_of(request), with_desk.settings.mlflow_url)
     searched = _searched_after(desk, shown)
     context = review_page.context(shown, newest, mine, places, datetime.now(UTC), searched, desk.people())
+    actors = with_desk.actors(model, newest.run_id)
+    glass = (BreakGlassDesk(desk), newest, login, actors, root_of(request), datetime.now(UTC).date())
+    context["emergency"] = break_glass_page.context(*glass) if shown.digest == newest.digest else None
     waiting = _waiting(desk, login, request)
     return render(request, "review.html", tab="inbox", **who(found, waiting), **context)
 
@@ -114,12 +119,24 @@ def incidents(request: Request, login: Login, model: str) -> HTMLResponse:
 
 
 def _waiting(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
-    """Return what waits for a person beside releases, as rows of the Inbox: open incidents first, then waivers."""
+    """Return what waits for a person beside releases, as rows of the Inbox: emergencies, open incidents, waivers."""
     root = root_of(request)
     return [
+        *_emergencies(desk, login, request),
         *incidents_page.waiting(IncidentDesk(desk), login, root),
         *waivers_page.waiting(WaiverDesk(desk), login, root),
     ]
+
+
+def _emergencies(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
+    """Return the emergency releases that a person may sign as the next."""
+    with_desk, glass = services.of(request), BreakGlassDesk(desk)
+    rows = []
+    for model in {entry.subject for entry in desk.ledger.find(PROPOSED)}:
+        for one in (one for one in desk.latest(model) if one.status == "pending"):
+            actors = with_desk.actors(model, one.run_id)
+            rows += break_glass_page.waiting(glass, one, login, actors, root_of(request))
+    return rows
 
 
 @router.get("/static/{name}")

@@ -67,6 +67,7 @@ def context(
         **_alternatives(reading, before, searched),
         **_comparison(request, reading, before, places),
         "banner": _banner(request, reading, before),
+        "permitted_by": request.emergency or "",
         "unusual": words.unusual(request.evidence["request"]),
         "drivers": _drivers(request, reading),
         "drivers_line": _drivers_line(reading),

@@ -112,6 +112,9 @@ def _approved(request: Request, links: Links) -> Decision:
     rest = f"Release has started; it checks every digest again before {request.version} serves."
     if request.released_at:
         rest = f"Released {words.moment(request.released_at)}, after every digest was checked again."
+    if request.emergency:
+        first = f"Permitted without all signatures: {done} of {needed} signed, and the glass was broken."
+        return Decision("Decided", [_with_run(Notice("block", "warn", first, rest), links)])
     return Decision("Decided", [_with_run(Notice("pass", "pass", first, rest), links)])
 
 
@@ -244,6 +247,8 @@ def last_event(request: Request) -> str:
     """Return the last thing that happened, in a sentence."""
     if request.released_at:
         return f"{request.model} {request.version} was released {words.moment(request.released_at)}."
+    if request.emergency:
+        return f"{request.model} {request.version} was permitted without all signatures. {request.emergency}"
     if not request.decisions:
         return "This request changed since the page was opened."
     last = request.decisions[-1]

@@ -393,6 +393,14 @@ BROKEN: dict[str, tuple] = {
         [("high", "may_stop: [", "# [")],
         ("high", "# What a model", "nobody could", "`may_stop:`"),
     ),
+    "a break-glass release by a role that there is not": (
+        [("high", "  roles: [model_risk, compliance] ", "  roles: [model_rsk] ")],
+        ("high", "roles: [model_rsk]", "Unknown role `model_rsk`.", "model_risk"),
+    ),
+    "a break-glass release that too few could take part in": (
+        [("policy", "rules:\n", "break_glass: {people: 9}\n\nrules:\n")],
+        ("high", "roles: [model_risk, compliance]", "takes 9 people who are not developers", "somebody else"),
+    ),
 }
 
 

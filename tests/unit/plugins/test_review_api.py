@@ -202,6 +202,8 @@ def test_the_api_describes_itself(office, as_login):
         "/api/requests/{model}/{version}/standing",
         "/api/requests/{model}/{version}/approve",
         "/api/requests/{model}/{version}/reject",
+        "/api/requests/{model}/{version}/break-glass",
+        "/api/requests/{model}/{version}/break-glass/{digest}/signatures",
         "/api/models/{model}/versions",
         "/api/models/{model}/waivers",
         "/api/models/{model}/waivers/{digest}/signatures",

@@ -76,6 +76,7 @@ not_enough_data: stops
 minimum_n: 10
 uncommitted_changes: block
 unknown_authors: block
+break_glass: {roles: [model_risk, compliance], people: 2, longest_days: 3}
 alternatives: {search: false, never_with_protected_attributes: true}
 rules:
   accuracy: {title: Accuracy, measure: performance.accuracy, at_least: 0.7}
