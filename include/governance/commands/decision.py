@@ -1,6 +1,6 @@
 """``governance decision``: what was decided about a watched model, when, by which rule and why, in sentences."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from governance.commands.answer import NO, UNDECIDED, YES, Answer, line
@@ -111,4 +111,7 @@ def _fact(one: Measurement) -> str:
 
 
 def _window(one: Json) -> str:
-    return f"{one['since'][:16].replace('T', ' ')} to {one['until'][:16].replace('T', ' ')}"
+    """Return when a window was; with seconds where it is no longer than some minutes."""
+    since, until = (datetime.fromisoformat(one[name]) for name in ("since", "until"))
+    form = "%Y-%m-%d %H:%M" if until - since >= timedelta(minutes=10) else "%Y-%m-%d %H:%M:%S"
+    return f"{since:{form}} to {until:{form if since.date() != until.date() else form[9:]}}"
