@@ -101,7 +101,7 @@ def test_the_history_is_a_line_each_the_latest_first_and_short_windows_have_seco
 
 
 def test_a_model_that_is_none_is_told_from_one_that_was_not_watched(ledger):
-    with pytest.raises(InputError, match="Expected a decision on loan, found none. monitor_loan decides"):
+    with pytest.raises(InputError, match=r"Expected a decision on loan, found none\. monitor_loan decides"):
         answered()
     with pytest.raises(InputError, match="Expected the name of a model, found 'lone'"):
         command.decision(load_settings(), "lone", None)
