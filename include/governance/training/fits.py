@@ -196,7 +196,7 @@ class Fitter:
 
     def _frame(self, dropped: tuple[str, ...]) -> "pd.DataFrame":
         if dropped not in self._frames:
-            frame = self.data.without(dropped).copy()
+            frame = self.data.without(dropped).copy(deep=False)
             frame[str(self.data.target.name)] = self.data.target.to_numpy()  # not by `assign`: it may be called `self`
             self._frames[dropped] = frame
         return self._frames[dropped]
