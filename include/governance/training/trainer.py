@@ -28,6 +28,8 @@ GRACE_SECONDS = 15
 """How long after a fit's time limit the trainer may take to clear up before it counts as lost."""
 MARK = "TRAINER"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+KERNELS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
+"""Which instructions the numerical libraries use, where the machine's owner chose: other ones give other last bits."""
 
 
 class Trainer:
@@ -134,7 +136,7 @@ class Trainer:
 
 
 def bare_environment(home: Path, mark: str) -> dict[str, str]:
-    """Return the whole environment of a trainer: nothing of ours is in it."""
+    """Return the whole environment of a trainer: nothing of ours is in it but which kernels compute."""
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
         "LANG": "C.UTF-8",
@@ -143,6 +145,7 @@ def bare_environment(home: Path, mark: str) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         **dict.fromkeys(ONE_THREAD, "1"),
+        **{name: os.environ[name] for name in KERNELS if name in os.environ},
         MARK: mark,
     }
 
