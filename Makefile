@@ -4,7 +4,7 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
+.PHONY: help setup setup-dev demo demo-drift drill up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ setup-dev:  ## the same, with what tests and `make lint` need
 
 demo: setup  ## the whole story on the loan model; SIGN=me leaves signing to you, in the browser
 	@$(PYTHON_IN_VENV) -m stack demo $(if $(SIGN),--sign $(SIGN))
+
+demo-drift: setup  ## three weeks of it in minutes: a quiet one, a data fault, a retraining, a rollback; SIGN=me as above
+	@$(PYTHON_IN_VENV) -m stack demo-drift $(if $(SIGN),--sign $(SIGN))
+
+drill: setup  ## try the way back on a shadow of what serves, and time it (MODEL=... for one model)
+	@$(PYTHON_IN_VENV) -m stack drill $(MODEL)
 
 up: setup  ## start PostgreSQL, MLflow, Airflow and the scoring service, and leave them running
 	@$(PYTHON_IN_VENV) -m stack up
@@ -44,8 +50,8 @@ lint: setup-dev  ## formatting, style, types, and which way imports run
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: setup-dev  ## measure the budgets of the design and print them
-	@$(PYTHON_IN_VENV) -m stack.bench
+bench: setup-dev  ## measure the budgets and goals (half an hour; MODELS=100 watches a hundred models, not 20)
+	@$(PYTHON_IN_VENV) -m stack.bench $(if $(MODELS),--models $(MODELS)) $(if $(WINDOWS),--windows $(WINDOWS))
 
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(if $(UPGRADE),--upgrade)

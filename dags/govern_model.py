@@ -9,9 +9,9 @@ clear the task: no step registers, releases or tells anything twice. A red `judg
 **Never** mark a task successful to get on: release verifies the permit from the bytes and releases nothing without it.
 """
 
-from airflow.sdk import DAG, TaskGroup, chain, cross_downstream, get_parsing_context
+from airflow.sdk import DAG, CronTriggerTimetable, TaskGroup, chain, cross_downstream, get_parsing_context
 
-from governance_airflow.form import FORM
+from governance_airflow.form import form
 from governance_airflow.models import common, governed_models
 from governance_airflow.operators.step import StepOperator as Step
 from governance_airflow.runbook import for_task
@@ -43,11 +43,10 @@ for model in governed_models(only=wanted):
         dag_id=f"govern_{model.name}",
         description=model.title,
         doc_md=__doc__,
-        schedule=None,
+        schedule=CronTriggerTimetable(model.retrained[0], timezone=model.retrained[1]) if model.retrained else None,
         max_active_runs=16,
-        params=FORM,
         **common(model, "govern"),
-    ):
+    ) as governed:
         of = {"model": model.name}
         ingest = Step(task_id="ingest", step="ingest", doc_md=for_task("ingest"), **of)
         validate = Step(task_id="validate", step="validate", doc_md=for_task("validate"), **of)
@@ -83,3 +82,6 @@ for model in governed_models(only=wanted):
         chain(ingest, validate, train, measure, judge, search, measure_again, judge_again)
         cross_downstream([judge, judge_again], [*approvals, release])
         chain(approvals, release, announce)
+
+    # Given last: Airflow would copy it into each task, which takes longer than all the rest.
+    governed.params = form(scheduled=model.retrained is not None)

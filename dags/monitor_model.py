@@ -16,6 +16,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain, get_parsin
 
 from governance_airflow.models import common, governed_models
 from governance_airflow.operators.watch import ActOperator as Act
+from governance_airflow.operators.watch import DecideOperator as Decide
 from governance_airflow.operators.watch import WatchOperator as Watch
 from governance_airflow.runbook import for_task
 
@@ -38,16 +39,16 @@ for model in governed_models(only=wanted):
         doc_md=__doc__,
         schedule=CronDataIntervalTimetable(model.schedule[0], timezone=model.schedule[1]),
         max_active_runs=4,
-        params=FORM,
         **common(model, "monitor"),
-    ):
+    ) as governed:
         of = {"model": model.name}
         collect = Watch(task_id="collect", step="collect", doc_md=for_task("collect"), **of)
         measure = Watch(task_id="measure", step="measure", doc_md=for_task("watch"), **of)
-        decide = Watch(task_id="decide", step="decide", doc_md=for_task("decide"), **of)
+        decide = Decide(task_id="decide", step="decide", doc_md=for_task("decide"), **of)
         retrain = Act(action="retrain", trigger_dag_id=f"govern_{model.name}", doc_md=for_task("act"), **of)
         roll_back = Act(action="roll_back", trigger_dag_id=f"rollback_{model.name}", doc_md=for_task("act"), **of)
-
         report = Watch(task_id="report", step="report", doc_md=for_task("report"), priority_weight=0, **of)
 
         chain(collect, measure, decide, [retrain, roll_back, report])
+
+    governed.params = FORM  # given last: Airflow would copy it into each task, which takes longer than all the rest

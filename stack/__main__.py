@@ -1,16 +1,18 @@
-"""``python -m stack``: up, stop, status, run and demo, as the Makefile calls them.
+"""``python -m stack``: up, stop, status, run, demo, demo-drift and drill, as the Makefile calls them.
 
-The story of the demo is ``stack.story.tell(stack, sign="demo" | "me") -> exit code``.
+A story is a module with ``tell(stack, sign="demo" | "me", stays=…) -> exit code``.
 """
 
 import argparse
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stack import health
 from stack.errors import StackError
-from stack.services import services
+from stack.services import python_path, services
 from stack.supervisor import ROOT, Stack, interruptible
 
 
@@ -64,17 +66,38 @@ def demo(stack: Stack, options: argparse.Namespace) -> int:
     """Start everything and tell the story; the exit code says whether the model was released."""
     from stack import story
 
+    return _told(stack, story.tell, options)
+
+
+def demo_drift(stack: Stack, options: argparse.Namespace) -> int:
+    """Tell three weeks of the released model, watched; the exit code says whether all four decisions were taken."""
+    from stack import drift_story
+
+    return _told(stack, drift_story.tell, options)
+
+
+def _told(stack: Stack, tell: Callable[..., int], options: argparse.Namespace) -> int:
     was_up = not stack.up()
     stays = was_up or sys.stdout.isatty()
     try:
         with interruptible():
-            code = int(story.tell(stack, sign=options.sign, stays=stays))
+            code = tell(stack, sign=options.sign, stays=stays)
             if stays and not was_up:
                 _stay(stack)
             return code
     finally:
         if not was_up:
             stack.stop()
+
+
+def drill(stack: Stack, options: argparse.Namespace) -> int:
+    """Try the way back on a shadow of what serves, as the pipeline; 2 where there is none."""
+    if not stack.is_up:
+        raise StackError("Expected a running stack, found none: start it with `make up`.")
+    environment = stack.environment("pipeline") | python_path(stack.layout)
+    del environment["GOVERNANCE_ARTIFACT_KEY"]  # a drill signs nothing
+    command = [Path(sys.executable).with_name("governance"), "drill", *([options.model] if options.model else [])]
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def show_places(stack: Stack) -> None:
@@ -106,11 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, help=f"state folder; default $GOVERNANCE_STATE or {ROOT / '.state'}")
     parser.add_argument("--without", action="append", default=[], metavar="SERVICE", help="leave a service out")
     commands = parser.add_subparsers(required=True)
-    for command in (up, stop, status, run, demo):
-        added = commands.add_parser(command.__name__, help=str(command.__doc__).splitlines()[0])
+    for command in (up, stop, status, run, demo, demo_drift, drill):
+        added = commands.add_parser(command.__name__.replace("_", "-"), help=str(command.__doc__).splitlines()[0])
         added.set_defaults(command=command)
-        if command is demo:
+        if command in (demo, demo_drift):
             added.add_argument("--sign", choices=("demo", "me"), default="demo", help="who signs")
+        if command is drill:
+            added.add_argument("model", nargs="?", help="one model; each that serves by default")
     return parser
 
 

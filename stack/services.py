@@ -180,7 +180,14 @@ PACE = {
         "orphaned_tasks_check_interval": "60",
     },
     "triggerer": {"job_heartbeat_sec": "2", "triggerer_health_check_threshold": "30"},
-    "dag_processor": {"refresh_interval": "5", "min_file_process_interval": "60", "parsing_processes": "1"},
+    "dag_processor": {
+        "refresh_interval": "5",
+        "min_file_process_interval": "60",
+        "parsing_processes": "1",
+        # Airflow's own 50 s, and 30 s below, are for files of a few DAGs: a thousand models take 8 s of a core a file,
+        # and on a busy machine many times that. DAGs whose file takes too long are gone.
+        "dag_file_processor_timeout": "300",
+    },
     "workers": {"execution_api_timeout": "20"},
 }
 
@@ -194,6 +201,7 @@ def _core(layout: Layout) -> dict[str, str]:
         "dags_folder": str(layout.root / "dags"),
         "plugins_folder": str(layout.root / "plugins"),
         "load_examples": "False",
+        "dagbag_import_timeout": "240",
         "dags_are_paused_at_creation": "False",
         "fernet_key": layout.secret("airflow-fernet", new_fernet_key),
         "execution_api_server_url": f"{layout.url('execution')}/execution/",

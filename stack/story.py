@@ -60,16 +60,19 @@ class Story:
         self.sign = sign
         self.airflow = AirflowClient(stack.url("airflow"), ENGINEER, stack.login(ENGINEER))
         self.ledger = Ledger(stack.ledger_url("auditor"))
-        self.seen: dict[str, str] = {}
         self.people = people_of(load_settings(stack.environment("client")))
-        self.seq = self._last_seq()
-        self.asked = False
 
     def run(self) -> bool:
         """Trigger, watch, sign; whether the model was released."""
         self.teller.say(f"Ken Ito, an engineer without any other role, triggers {DAG}.")
-        self.run_id = self.airflow.trigger(DAG, {"reason": REASON})
-        self.triggered = time.monotonic()
+        self.seq = self._last_seq()
+        return self.follow(self.airflow.trigger(DAG, {"reason": REASON}))
+
+    def follow(self, run_id: str) -> bool:
+        """Watch a run that has begun, and sign; whether the model was released."""
+        self.run_id, self.triggered = run_id, time.monotonic()
+        self.seen: dict[str, str] = {}
+        self.asked = False
         deadline = self.triggered + (SECONDS if self.sign == "demo" else 7 * 86400)
         while time.monotonic() < deadline:
             self._tell_news()

@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from rich.status import Status
+from rich.text import Text
 
 from governance.commands import verdicts
 from governance.commands.answer import console, table
+from governance.monitoring.decide import HEADLINES
 from governance.records import Measurement, Verdict
 from governance.reports import words
 
@@ -112,6 +115,21 @@ class Teller:
         """Say who decided what, over which bytes."""
         said = {"approve": "approves", "reject": "rejects"}[decision["answer"]]
         self.good(f"{name} ({role}) {said} evidence {decision['evidence'][:16]}")
+
+    def decision(self, on: date, rows: int, data: Mapping[str, Any]) -> None:
+        """Say what was decided about a day, and why."""
+        found = data["decision"]
+        word, style = _chosen(found["action"])
+        said = Text(f"{on:%a %e %b}  {rows:,} applications, {data['version']}: ").append(word, style)
+        self.console.print(said, soft_wrap=True)
+        for reason in found["because"]:
+            self.console.print(f"            {reason}", style="dim", soft_wrap=True)
+
+
+def _chosen(action: str) -> tuple[str, str]:
+    """Return an action in words, and its colour."""
+    colours = {"nothing": "dim", "retrain": "bold yellow", "roll_back": "bold red", "data_fault": "bold magenta"}
+    return HEADLINES[action].partition(":")[0], colours.get(action, "yellow")
 
 
 def _prices(one: Json) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from governance import yamlfile
 from governance.errors import InputError
@@ -145,6 +145,26 @@ class AlternativesSpec(Strict):
     parameters: list[dict[str, Any]] = Field(default_factory=list)
 
 
+def _known_zone(name: str) -> str:
+    from zoneinfo import available_timezones
+
+    if name not in available_timezones():
+        raise ValueError(f"`{name}` is no time zone, such as UTC or Europe/Berlin.")
+    return name
+
+
+def _cron(text: str) -> str:
+    from croniter import croniter
+
+    if len(text.split()) != 5 or not croniter.is_valid(text):
+        raise ValueError("a schedule has five parts: minute, hour, day of the month, month, day of the week.")
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
 class MonitoringSpec(Strict):
     """When a served model is looked at, and whether what is decided is done.
 
@@ -153,30 +173,28 @@ class MonitoringSpec(Strict):
         timezone: Of the schedule.
         dry_run: Whether decisions are taken and told, and nothing is done.
         report: Whether Evidently's report is kept with each window: some 20 seconds of work and 6 MB in MLflow.
+        drill: When the way back is tried on a shadow, as cron writes it, in UTC; by hand only where nothing is said.
     """
 
-    schedule: str = "0 6 * * *"
-    timezone: str = "UTC"
+    schedule: Cron = "0 6 * * *"
+    timezone: Zone = "UTC"
     dry_run: bool = False
     report: bool = True
+    drill: Cron | None = None
 
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        from zoneinfo import available_timezones
 
-        if name not in available_timezones():
-            raise ValueError(f"`{name}` is no time zone, such as UTC or Europe/Berlin.")
-        return name
+class RetrainingSpec(Strict):
+    """How the model is trained again where no person asks for it: through every gate and signature, as the first time.
 
-    @field_validator("schedule")
-    @classmethod
-    def _cron(cls, text: str) -> str:
-        from croniter import croniter
+    Attributes:
+        source: Where the newest outcomes are, one line as ``data.source``; none where that is renewed itself.
+        schedule: When, as cron writes it; none where only a monitor or a person asks.
+        timezone: Of the schedule.
+    """
 
-        if len(text.split()) != 5 or not croniter.is_valid(text):
-            raise ValueError("a schedule has five parts: minute, hour, day of the month, month, day of the week.")
-        return text
+    source: str | None = None
+    schedule: Cron | None = None
+    timezone: Zone = "UTC"
 
 
 class Grant(Strict):
@@ -212,6 +230,7 @@ class ModelSpec(Strict):
     training: TrainingSpec = TrainingSpec()
     alternatives: AlternativesSpec = AlternativesSpec()
     monitoring: MonitoringSpec = MonitoringSpec()
+    retraining: RetrainingSpec = RetrainingSpec()
     _document: Any = PrivateAttr(default=None)
 
     def __eq__(self, other: object) -> bool:

@@ -490,6 +490,31 @@ def stop(
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Is there a way back, and how long does it take? Tried on a shadow.")
+def drill(
+    model: Annotated[
+        str | None, typer.Argument(help="The model's name; each that serves by default.", show_default=False)
+    ] = None,
+    login: Annotated[
+        str | None, typer.Option(metavar="NAME", envvar="AIRFLOW_LOGIN", help="Who you are, for the record.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Roll back to the last version whose permit is valid, on a second scoring service: what serves does not change.
+
+    Says how long each step took. Exits with 2 where no version can come back.
+
+    Example: governance drill loan
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import incidents
+
+        return incidents.drill(settings, model, login)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="Run the scoring service.")
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -20,6 +20,7 @@ from governance.policyfile import (
     Alternatives,
     Approvals,
     Condition,
+    Kept,
     Monitoring,
     NoTarget,
     Over,
@@ -111,6 +112,7 @@ class Policy:
         not_applicable: Condition → the measures that need not be there where it holds.
         waivers: What a signed waiver may lift; nothing where the tier's file knows none.
         monitoring: What it must keep to while it serves.
+        predictions: How long what it answered is kept.
         rules: All rules, by id.
     """
 
@@ -134,6 +136,7 @@ class Policy:
     waivers: Waivers | None
     alternatives: Alternatives
     monitoring: Monitoring
+    predictions: Kept
     rules: tuple[Rule, ...]
 
     def rule(self, name: str) -> Rule | None:
@@ -218,6 +221,10 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         waivers=_waivers(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
         monitoring=Monitoring(**{**floor.monitoring.model_dump(), **mine.monitoring.model_dump(exclude_none=True)}),
+        predictions=Kept(
+            days=mine.predictions.days or floor.predictions.days,
+            regulations=sorted({*floor.predictions.regulations, *mine.predictions.regulations}),
+        ),
         rules=tuple(rules),
     )
 

@@ -136,6 +136,7 @@ class Monitoring(Strict):
         parity_difference: ``fairness.demographic_parity_difference`` from which a window is unfair.
         cooldown_days: After a retraining or rollback, how long no other retraining begins.
         retrains_per_month: How many at most in 30 days.
+        refused_share: Share of requests that may be refused for their content; a lower end above it is a data fault.
         silent_windows: After how many windows without traffic people are told.
         reference: What is usual: the champion's training data, or the windows before.
     """
@@ -151,6 +152,7 @@ class Monitoring(Strict):
     parity_difference: Number = Field(default=0.15, gt=0, le=1)
     cooldown_days: int = Field(default=7, ge=0)
     retrains_per_month: int = Field(default=2, ge=0)
+    refused_share: Number = Field(default=0.05, gt=0, lt=1)
     silent_windows: int = Field(default=3, ge=1)
     reference: Literal["training", "trailing"] = "training"
 
@@ -175,8 +177,28 @@ class MonitoringText(Strict):
     parity_difference: Number | None = Field(default=None, gt=0, le=1)
     cooldown_days: int | None = Field(default=None, ge=0)
     retrains_per_month: int | None = Field(default=None, ge=0)
+    refused_share: Number | None = Field(default=None, gt=0, lt=1)
     silent_windows: int | None = Field(default=None, ge=1)
     reference: Literal["training", "trailing"] | None = None
+
+
+class Kept(Strict):
+    """How long predictions, their labels and protected values are kept.
+
+    Attributes:
+        days: So many; what is older is let go.
+        regulations: Which hold for the model, as :mod:`governance.predictions.retention` names them; each has a floor.
+    """
+
+    days: int = Field(default=762, ge=1)
+    regulations: list[str] = Field(default_factory=list)
+
+
+class KeptText(Strict):
+    """What a model's policy may change of it: longer, and by more regulations."""
+
+    days: int | None = Field(default=None, ge=1)
+    regulations: list[str] = Field(default_factory=list)
 
 
 class TierFile(Strict):
@@ -204,6 +226,7 @@ class TierFile(Strict):
     waivers: Waivers | None = None
     alternatives: Alternatives
     monitoring: Monitoring = Monitoring()
+    predictions: Kept = Kept()
     rules: dict[str, RuleText] = Field(min_length=1)
 
 
@@ -227,6 +250,7 @@ class PolicyFile(Strict):
     waivers: WaiversText = WaiversText()
     alternatives: Alternatives | None = None
     monitoring: MonitoringText = MonitoringText()
+    predictions: KeptText = KeptText()
     rules: dict[str, RuleText] = Field(default_factory=dict)
 
 
@@ -334,6 +358,8 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "loss": lambda mine, floor: mine <= floor,
     "absolute_loss": lambda mine, floor: mine <= floor,
     "parity_difference": lambda mine, floor: mine <= floor,
+    "refused_share": lambda mine, floor: mine <= floor,
+    "days": lambda mine, floor: mine >= floor,
     "silent_windows": lambda mine, floor: mine <= floor,
     "search": lambda mine, floor: mine or not floor,
     "never_with_protected_attributes": lambda mine, floor: mine or not floor,
@@ -362,6 +388,7 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
     if mine.alternatives:
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
     yield from _looser(own, ("monitoring",), mine.monitoring, floor.monitoring, floor.tier)
+    yield from _looser(own, ("predictions",), mine.predictions, floor.predictions, floor.tier)
     for role, count in mine.approvals.roles.items():
         if count < floor.approvals.roles.get(role, 0):
             demanded = f"Tier {floor.tier} demands {floor.approvals.roles[role]}."

@@ -146,6 +146,32 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def shadow_environment(
+    settings: Settings, folder: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of a second scoring service: this process's, without any secret of ours.
+
+    It gets neither a private key nor the ledger, so it can write nothing that anybody believes.
+
+    Args:
+        settings: This process's.
+        folder: Its state folder, private and empty.
+        environment: Where to read; the process's own environment by default.
+    """
+    given = os.environ if environment is None else environment
+    ours = ("GOVERNANCE_", "AIRFLOW")
+    own = {
+        "state": str(folder),
+        "root": str(settings.root),
+        "environment": settings.environment,
+        "mlflow_url": settings.require("mlflow_url"),
+        "public_keys": str(settings.public_keys.resolve()),
+    }
+    rest = {name: value for name, value in given.items() if not name.startswith(ours)}
+    include = str(Path(__file__).resolve().parents[1])
+    return {**rest, **{VARIABLES[name]: value for name, value in own.items()}, "PYTHONPATH": include}
+
+
 @dataclass(frozen=True)
 class Bucket:
     """How ``s3://`` is reached, by the names that Amazon's own tools read.

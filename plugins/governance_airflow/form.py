@@ -2,8 +2,9 @@
 
 from airflow.sdk import Param
 
-FORM = {
-    "reason": Param("", type="string", minLength=5, description="Why this run: a reviewer reads it."),
+from governance.pipeline.unasked import ON_SCHEDULE
+
+FIELDS = {
     "bump": Param("minor", enum=["major", "minor", "patch"], description="What changes in the semantic version."),
     "parameters": Param({}, type="object", description='Training parameters to change, such as {"seed": 1}.'),
     "source": Param(
@@ -19,3 +20,15 @@ FORM = {
         "everything but training. Nothing means that the pipeline trains.",
     ),
 }
+
+
+def form(*, scheduled: bool) -> dict[str, Param]:
+    """Return the form of a model's DAG.
+
+    Args:
+        scheduled: Whether Airflow also starts it by itself, for which the reason needs a value; a person's own is
+            demanded all the same, when the run begins.
+    """
+    usual = ON_SCHEDULE if scheduled else ""
+    reason = Param(usual, type="string", minLength=5, description="Why this run: a reviewer reads it.")
+    return {"reason": reason, **FIELDS}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,6 +33,8 @@ class GovernedModel:
         roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
         asset: What other teams' DAGs are scheduled on: updated by every release.
         schedule: When it is looked at, as cron writes it, and in which time zone.
+        retrained: When it is trained again without anybody asking, likewise; ``None`` where it is not.
+        drill: When the way back is tried, as cron writes it, in UTC; ``None`` for by hand only.
     """
 
     name: str
@@ -41,6 +44,8 @@ class GovernedModel:
     roles: tuple[str, ...]
     asset: Asset
     schedule: tuple[str, str] = DAILY
+    retrained: tuple[str, str] | None = None
+    drill: str | None = None
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -50,20 +55,22 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
         only: The id of the one DAG that is asked for; other folders are not even read.
     """
     settings = load_settings()
-    for folder in sorted(path.parent for path in settings.models.glob("*/model.yaml")):
-        if only is not None and only.partition("_")[2] != folder.name:
-            continue
+    tier_roles = cache(partial(_roles_of_tier, settings.policies))  # many models, few tiers: each is read once
+    for folder in _folders(settings.models, only):
         try:
             spec = _read(folder / "model.yaml")
-            roles = _roles(_read(folder / "policy.yaml"), settings.policies)
+            roles = _roles(_read(folder / "policy.yaml"), tier_roles)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
-            schedule = _schedule(spec.get("monitoring") or {})
+            monitoring = spec.get("monitoring") or {}
+            schedule = _schedule(monitoring) or DAILY
+            retrained = _schedule(spec.get("retraining") or {}, usual=None)
+            drill = _drill(monitoring)
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, schedule = (), DAILY
+            roles, schedule, retrained, drill = (), DAILY, None, None
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(folder.name, *facts, roles=tuple(roles), asset=asset, schedule=schedule)
+        yield GovernedModel(folder.name, *facts, tuple(roles), asset, schedule, retrained, drill)
 
 
 def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
@@ -90,20 +97,38 @@ def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
     }
 
 
-def _schedule(written: dict[str, Any]) -> tuple[str, str]:
-    """Return when a model is looked at; daily where it is written wrongly, for one folder must not stop all others."""
-    schedule, timezone = str(written.get("schedule", DAILY[0])), str(written.get("timezone", DAILY[1]))
+def _schedule(written: dict[str, Any], usual: str | None = DAILY[0]) -> tuple[str, str] | None:
+    """Return a schedule; ``None`` where there is none, or a wrong one, for one folder must not stop all others."""
+    schedule, timezone = written.get("schedule", usual), str(written.get("timezone", DAILY[1]))
     try:
         ZoneInfo(timezone)
-        return (schedule, timezone) if croniter.is_valid(schedule) else DAILY
+        return (str(schedule), timezone) if schedule and croniter.is_valid(str(schedule)) else None
     except (ZoneInfoNotFoundError, ValueError):
-        return DAILY
+        return None
 
 
-def _roles(policy: dict[str, Any], policies: Path) -> Sequence[str]:
-    tier = _read(policies / f"{policy['extends']}.yaml")
+def _drill(written: dict[str, Any]) -> str | None:
+    """Return when the way back is tried; never where it is written wrongly: `governance check` says so."""
+    said = written.get("drill")
+    return str(said) if said and croniter.is_valid(str(said)) else None
+
+
+def _folders(models: Path, only: str | None) -> list[Path]:
+    """Return the folders of all models, or that of the one DAG that is asked for, without a look at the others."""
+    if only is None:
+        return sorted(path.parent for path in models.glob("*/model.yaml"))
+    folder = models / only.partition("_")[2]
+    return [folder] if folder.parent == models and (folder / "model.yaml").is_file() else []
+
+
+def _roles(policy: dict[str, Any], tier_roles: Callable[[str], Mapping[str, int]]) -> Sequence[str]:
     own = (policy.get("approvals") or {}).get("roles") or {}
-    return list({**tier["approvals"]["roles"], **own})
+    return list({**tier_roles(policy["extends"]), **own})
+
+
+def _roles_of_tier(policies: Path, tier: str) -> Mapping[str, int]:
+    roles: Mapping[str, int] = _read(policies / f"{tier}.yaml")["approvals"]["roles"]
+    return roles
 
 
 def _read(path: Path) -> Any:

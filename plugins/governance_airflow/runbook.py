@@ -46,6 +46,8 @@ it.""",
     "decide": """Applies the monitoring part of the policy, in its order, and records the decision with its reason.
 **Normal**: seconds; longer where versions to go back to are tried on the window. **Red**: see the last line; clear it:
 one window is decided once.""",
+    "retain": """Lets go of predictions that are older than each model's policy keeps them.
+**Normal**: seconds. **Red**: see the DAG's own page; nothing was let go.""",
     "report": """Keeps Evidently's report of the window in MLflow, a second opinion: our own numbers decided already,
 and what was decided is being done whatever becomes of this task.
 **Normal**: 15–30 s, a third of it the library's import; skipped where nothing was measured. It comes last of all: the
@@ -62,6 +64,9 @@ more. Nothing was moved.""",
 tests it live; goes on with the next version where one fails. Where none is left, does what the tier says.
 **Normal**: 3–10 s. **Red**: a version that was named cannot come back, another one serves than when the rollback was
 asked for, or a service does not answer (tried five times). What served before serves.""",
+    "drill": """Starts a second scoring service, and goes back on it to the last version whose permit is valid.
+**Normal**: half a minute; what serves does not change. **Red**: there is no version to go back to, or none that still
+verifies: the last line says why. A rollback would end as the tier says.""",
     "incident": """Opens an incident, with its timeline, and tells people. **Normal**: 1–2 s.
 **Red**: there was no version to go back to. The message says whether the model serves on or is stopped. Act now:
 release a new version, or stop it.""",

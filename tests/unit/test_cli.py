@@ -18,7 +18,7 @@ from governance.settings import ROOT
 
 COMMANDS = [
     ("models",), ("new",), ("check",), ("try",), ("fairness",), ("drift",), ("validate",), ("register",),
-    ("evidence",), ("permit",), ("live",), ("serve",),
+    ("evidence",), ("permit",), ("live",), ("drill",), ("serve",),
     ("ledger", "verify"), ("ledger", "show"), ("ledger", "export"),
     ("predictions", "verify"), ("predictions", "labels"),
 ]  # fmt: skip

@@ -131,6 +131,7 @@ def _questions(folder: Path, parts: Parts) -> Iterator[Fault]:
         yield from rules.code(parts.own, parts.tier)
         yield from rules.grants(parts.own, parts.tier)
         yield from rules.incidents(parts.tier)
+        yield from rules.kept(parts.own, parts.tier)
     if parts.own and parts.tier and parts.spec:
         yield from rules.of_another(parts.own, parts.spec)
         yield from rules.without_attributes(parts.own, parts.tier, parts.spec)

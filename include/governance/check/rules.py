@@ -6,6 +6,7 @@ from typing import Any
 
 from governance.catalog import ModelSpec
 from governance.check.wording import did_you_mean
+from governance.errors import GovernanceError
 from governance.measures.catalogue import MEASURES, MeasureInfo
 from governance.policyfile import CODE_SECONDS, PolicyFile, RuleText, TierFile, covers, limits_of, merged_rules
 from governance.rules.evaluate import parse_rego
@@ -64,6 +65,18 @@ def incidents(tier: Document[TierFile]) -> Iterator[Fault]:
         yield tier.fault(
             (), "This tier does not say who may stop a model on the page: nobody could.", "Write `may_stop:`."
         )
+
+
+def kept(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    """Yield what a policy says of keeping predictions that a regulation does not allow."""
+    from governance.predictions.retention import Retention, check
+
+    regulations = {*tier.content.predictions.regulations, *own.content.predictions.regulations}
+    days = own.content.predictions.days or tier.content.predictions.days
+    try:
+        check(own.content.model, Retention(days, tuple(sorted(regulations))))
+    except GovernanceError as error:
+        yield own.fault(("predictions",), str(error), "")
 
 
 def _unknown(document: Document[Any], path: tuple[str, ...], patterns: Iterable[str]) -> Iterator[Fault]:

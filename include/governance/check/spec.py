@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from governance.catalog import ModelSpec, People, Protected
 from governance.check import data
 from governance.check.wording import did_you_mean
+from governance.data.sources import lines
+from governance.errors import InputError
 from governance.yamlfile import Fault, Path_
 
 TIMES = " × "
@@ -23,6 +25,7 @@ def faults(spec: ModelSpec) -> Iterator[Fault]:
         yield from _attribute(spec, name, attribute)
     yield from _intersections(spec)
     yield from _search(spec)
+    yield from _retraining(spec)
 
 
 def people(spec: ModelSpec, known: People) -> Iterator[Fault]:
@@ -34,6 +37,15 @@ def people(spec: ModelSpec, known: People) -> Iterator[Fault]:
         if known.by_login(login) is None:
             remedy = did_you_mean(login, logins, f"Add this login to {known.document.path.name}.")
             yield spec.document.fault(path, f"`{login}` is nobody in {known.document.path.name}.", remedy)
+
+
+def _retraining(spec: ModelSpec) -> Iterator[Fault]:
+    if spec.retraining.source is None:
+        return
+    try:
+        lines.parse(spec.retraining.source)
+    except InputError as error:
+        yield spec.document.fault(("retraining", "source"), str(error), "Correct `source:`.")
 
 
 def _use(spec: ModelSpec) -> Iterator[Fault]:

@@ -1,17 +1,18 @@
-"""The command that takes a model out of service: ``stop``."""
+"""The commands for when a version must not serve: ``stop``, and ``drill``, which tries the way back beforehand."""
 
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from governance.catalog import people_of
-from governance.commands.answer import Answer, line
+from governance.catalog import model_folders, people_of
+from governance.commands.answer import NO, YES, Answer, line
 from governance.commands.records import expect_known, open_ledger
-from governance.errors import UnavailableError
+from governance.errors import InputError, UnavailableError
 from governance.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from governance.release.drill import DrillOutcome
     from governance.release.stop import StopOutcome
 
 COMMAND_LINE = "command-line"
@@ -57,3 +58,45 @@ def _show(out: "Console", done: "StopOutcome") -> None:
         out,
         f"An incident is open: review it on the page of {done.model}'s incidents. Nobody was told: tell them.",
     )
+
+
+# --- drill ---------------------------------------------------------------------------------------------------------
+
+
+def drill(settings: Settings, model: str | None, login: str | None) -> Answer:
+    """Walk the way back on a shadow, of one model or of each that serves, and answer how long it took.
+
+    Args:
+        settings: Where things are.
+        model: The model's name; all that serve by default.
+        login: Who drills, as they say.
+
+    Raises:
+        InputError: Nothing serves.
+    """
+    from governance.release import drill as drills
+    from governance.review import entries
+
+    ledger = open_ledger(settings)
+    if model is not None:
+        expect_known(settings, ledger, model)
+    names = [model] if model else [folder.name for folder in model_folders(settings)]
+    serving = [name for name in names if model or entries.champion_entry(ledger, name)]
+    if not serving:
+        raise InputError("Expected a model that serves, found none: there is nothing to roll back from.")
+    actor = people_of(settings).identity(login) if login else COMMAND_LINE
+    done = [
+        drills.drill(settings, ledger, model=name, actor=actor, key=f"{name}:{secrets.token_hex(8)}")
+        for name in serving
+    ]
+    code = YES if all(one.outcome == "served" for one in done) else NO
+    return Answer({"drills": [one.to_dict() for one in done]}, lambda out: _show_drills(out, done), code)
+
+
+def _show_drills(out: "Console", done: "list[DrillOutcome]") -> None:
+    for one in done:
+        line(out, one.reason, style="bold" if one.in_time else "bold red")
+        if one.total is not None:
+            steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in one.seconds.items() if step != "start")
+            line(out, f"Seconds: {steps}; before that, {one.seconds['start']:.1f} to start the shadow.")
+    line(out, "A drill: what serves did not change.")

@@ -20,7 +20,7 @@ FIELDS = frozenset({"actor", "at", "data", "key", "kind", "log", "subject", "v",
 RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
         "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
-        "release", "revert", "message", "operation", "rollback", "no_rollback", "resume", "stop", "incident",
+        "release", "revert", "message", "operation", "rollback", "no_rollback", "resume", "stop", "incident", "drill",
         "window", "watched", "monitoring", "report",
     }),
     "review": frozenset({

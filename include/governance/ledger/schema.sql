@@ -107,7 +107,7 @@ AS $function$
     SELECT CASE writer
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
                                       'expired', 'alternatives', 'release', 'revert', 'message', 'operation',
-                                      'rollback', 'no_rollback', 'resume', 'stop', 'incident',
+                                      'rollback', 'no_rollback', 'resume', 'stop', 'incident', 'drill',
                                       'window', 'watched', 'monitoring', 'report')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed', 'stop', 'incident', 'incident_closed', 'message')

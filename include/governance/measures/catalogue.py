@@ -63,6 +63,7 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "nats": (0, None),
     "ms": (0, None),
     "bytes": (0, None),
+    "days": (0, None),
     "count": (0, None),
     "number": (None, None),
 }
@@ -93,6 +94,9 @@ performance.mape                        lower   ratio        everything  Mean ab
 performance.r2                          higher  skill        everything  R²
 performance.error_gain                  higher  skill        everything  Gain over always the median
 performance.loss_rise                   lower   number       everything  Rise of the loss since the release
+performance.estimated_accuracy          higher  share        everything  Accuracy estimated before labels
+performance.estimate_error              -       change       everything  Estimated less observed accuracy
+performance.label_delay                 lower   days         everything  Delay of labels, days
 performance.accuracy_change             higher  change       everything  Change of accuracy
 performance.roc_auc_change              higher  change       everything  Change of ROC AUC
 performance.brier_change                lower   change       everything  Change of Brier score

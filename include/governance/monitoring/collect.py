@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 AT, REQUEST, ROW = "_at", "_request", "_row"
+FAULTS_TOLD = 20
 LONGEST_WAIT = 120
 """Seconds."""
 
 PREDICTION, LABEL, SCORE = "_prediction", "_label", "_score"
+DELAY, MINE = "_delay", "_mine"
 """Columns of a frozen window beside the features; a feature's name never begins so."""
 
 
 def collect(watch: Watch) -> Step:
     """Take the window from the prediction log, freeze it, and run the contract on it.
 
-    Only what the champion answered is frozen: a window in which another version served, too, is counted by version.
+    A window belongs to the version that served when it ended, and only what that one answered is frozen. Where a
+    release falls into it, the rows of the other version are counted (``by_version``) and judged by nobody: they are no
+    window of their own, and what they would say is of a version that serves no more.
     Nothing is frozen where nothing was asked, and nothing is looked at where nothing serves.
     """
+    await_cut_off(watch.as_of)  # first of all: until then, another version may begin to serve
     if watch.champion is None:
         return Step({}, skipped=f"No version of {watch.model} served when the window ended.")
     entry = watch.entry(WINDOW) or watch.record(WINDOW, _collected(watch))
@@ -89,23 +94,59 @@ def _number(name: str) -> int:
 
 
 def _collected(watch: Watch) -> Json:
-    await_cut_off(watch.as_of)
     dsn = watch.run.settings.require("ledger_url")
     logged = read_window(dsn, watch.model, watch.since, watch.until, watch.as_of)
     by_version = {str(name): int(n) for name, n in logged.rows["version"].value_counts().sort_index().items()}
     mine = _of_champion(watch, logged)
-    frame = _frame(logged, mine, feature_types(watch.run.spec.contract, list(watch.run.spec.features)))
+    frame = _frame(logged, mine, feature_types(watch.run.spec.contract, watch.features))
     counted = {"rows": len(frame), "by_version": by_version, "unmatched": int(logged.unmatched)}
     counted |= {"labelled": int(frame[LABEL].notna().sum()) if len(frame) else 0}
     counted |= {"champion": watch.champion.data["evidence"] if watch.champion else None}
+    counted |= {"refused": _refused(watch, logged, mine), "arrived": _arrived(watch, logged)}
     if not len(frame):
         return {**counted, "snapshot": None, "faults": [], "warnings": []}
     protected = [name for name in logged.protected.columns if name in frame.columns]
     frozen = snapshots.freeze(
         frame, model=f"{watch.model}.windows", root=watch.run.settings.snapshots, protected_columns=protected
     )
-    faults, warnings = _broken(watch, frame[[name for name in watch.run.spec.features if name in frame.columns]])
+    faults, warnings = _broken(watch, frame[[name for name in watch.features if name in frame.columns]])
     return {**counted, "snapshot": frozen.to_dict(), "faults": faults, "warnings": warnings}
+
+
+def arrived_of(entry: Entry) -> "pd.DataFrame | None":
+    """Return the labels that arrived in a window, verified; ``None`` where none did.
+
+    Returns:
+        Seconds since the answer (``_delay``), whether the champion gave it (``_mine``), the answer, the label, scores.
+
+    Raises:
+        TamperedError: They are not what was frozen.
+    """
+    document = entry.data.get("arrived")
+    return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
+
+
+def _arrived(watch: Watch, logged: Logged) -> Json | None:
+    """Freeze the labels that arrived in the window, of whatever was answered when."""
+    frame, evidence = logged.arrived, watch.champion.data["evidence"] if watch.champion else None
+    if not len(frame):
+        return None
+    columns = {DELAY: frame["delay"], MINE: frame["evidence"] == evidence}
+    columns |= {f"_{name}": frame[name] for name in frame.columns if name not in ("delay", "evidence")}
+    plain = frame.assign(**columns)[list(columns)]
+    return snapshots.freeze(plain, model=f"{watch.model}.labels", root=watch.run.settings.snapshots).to_dict()
+
+
+def _refused(watch: Watch, logged: Logged, mine: Any) -> Json:
+    """Return how many requests the champion answered, how many it refused for their content, and why."""
+    evidence = watch.champion.data["evidence"] if watch.champion else None
+    theirs = [one for one in logged.refused if one.evidence == evidence]
+    return {
+        "answered": int(logged.rows.loc[mine, "request_id"].nunique()),
+        "requests": sum(one.requests for one in theirs),
+        "rows": sum(one.rows for one in theirs),
+        "by": [{"fault": one.fault, "feature": one.feature, "requests": one.requests} for one in theirs[:FAULTS_TOLD]],
+    }
 
 
 def _of_champion(watch: Watch, logged: Logged) -> Any:
@@ -119,9 +160,10 @@ def _frame(logged: Logged, mine: Any, types: Mapping[str, str]) -> "pd.DataFrame
     answers = {AT: rows["at"], REQUEST: rows["request_id"], ROW: rows["row"], PREDICTION: rows["prediction"]}
     answers |= {f"_{name}": rows[name] for name in rows.columns if name == "score" or name.startswith("score_")}
     protected = logged.protected.loc[mine].dropna(axis="columns", how="all")
-    features = logged.features.loc[mine]
-    typed = {name: _typed(features[name], types[name]) for name in features.columns if name in types}
-    told: Any = features.assign(**typed, **answers, **{LABEL: logged.labels.loc[mine]})
+    features = logged.features.loc[mine, [name for name in types if name in logged.features]].copy()
+    for name in features.columns:  # one by one, not by `assign`: a feature may be called `self`
+        features[name] = _typed(features[name], types[name])
+    told: Any = features.assign(**answers, **{LABEL: logged.labels.loc[mine]})
     frame: pd.DataFrame = told.join(protected).reset_index(drop=True)
     return frame
 
@@ -154,8 +196,7 @@ def _broken(watch: Watch, features: "pd.DataFrame") -> tuple[list[str], list[str
     """
     from governance.data.contracts import run_contract
 
-    names: Sequence[str] = list(watch.run.spec.features)
-    result = run_contract(features, watch.run.spec.contract, values_of=names)
+    result = run_contract(features, watch.run.spec.contract, values_of=watch.features)
     unmet = [one for one in result.unmet() if not may_be_chance(one, features)]
     return (
         [one.sentence for one in unmet if one.severity == CRITICAL],

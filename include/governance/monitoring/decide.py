@@ -3,7 +3,7 @@
 from typing import Any
 
 from governance.ledger.log import Entry
-from governance.monitoring.decision import SHARE, Decision, Seen, decide
+from governance.monitoring.decision import SHARE, Decision, Refused, Seen, decide
 from governance.monitoring.facts import measurements_of, validated_of
 from governance.monitoring.standing import standing_of
 from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
@@ -23,6 +23,15 @@ HEADLINES = {
     "nothing": "nothing to do",
 }
 """Each action in words."""
+
+FAULTS = {
+    "form": "The request cannot be read",
+    "missing": "{} is missing",
+    "unknown": "A column is no feature of the model",
+    "value": "{} has a value that the contract rules out",
+    "protected": "Protected values are not those of the spec",
+}
+"""What the scoring service refuses a request for, in words."""
 
 ACTED = ("roll_back", "retrain")
 """What a DAG is started for."""
@@ -45,6 +54,18 @@ def sentence_of(entry: Entry) -> str:
     return f"{entry.subject}, {day}: {headline}{dry}. {' '.join(data['decision']['because'])}"
 
 
+def others_of(window: Entry) -> int:
+    """Return how many predictions of a window were made by other versions than the one that is judged."""
+    return int(sum(window.data["by_version"].values()) - window.data["rows"])
+
+
+def refused_of(window: Entry) -> Refused:
+    """Return what of a window was refused; windows of before this was counted say nothing of it."""
+    found = window.data.get("refused") or {"requests": 0, "rows": 0, "answered": 0, "by": []}
+    why = [f"{FAULTS[one['fault']].format(one['feature'])}: {one['requests']} requests." for one in found["by"][:5]]
+    return Refused(found["requests"], found["rows"], found["answered"], why)
+
+
 def _decided(watch: Watch) -> Json:
     window, watched = watch.need(WINDOW), watch.need(WATCHED)
     seen = Seen(
@@ -54,6 +75,8 @@ def _decided(watch: Watch) -> Json:
         measurements_of(watched),
         window.data["faults"],
         validated_of(watch.evidence),
+        others_of(window),
+        refused_of(window),
     )
     found: Decision = decide(watch.run.policy.monitoring, seen, standing_of(watch))
     share = seen.measurement(SHARE)

@@ -2,7 +2,8 @@
 
 Asked in this order, and the first that holds decides (DESIGN §5):
 
-1. nothing was asked of the model → *silent*; people are told after some windows;
+1. the scoring service refused more requests for their content than is usual → *data fault*: an upstream that broke;
+   nothing was asked of the model → *silent*; people are told after some windows;
 2. the data break the contract → *data fault*: never retrained, never rolled back;
 3. too few rows → *too few*;
 4. the loss rose, or groups are treated apart, in so many windows in a row → *roll back*;
@@ -18,10 +19,12 @@ that is named. A decision says which measurement crossed which limit, and no mor
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from governance.measures.fairness import TIMES
+from governance.measures.intervals import wilson
 from governance.policyfile import Monitoring
 from governance.records import Measurement
 
@@ -37,6 +40,32 @@ ERROR_HERE, PARITY_HERE, MOVED_HERE = "error", "parity difference", "PSI of the 
 ANSWERS = "drift.prediction_psi"
 
 
+FEWEST_REFUSALS = 10
+"""Fewer requests that were refused say nothing, but where none was answered."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Requests of a window that were refused for their content.
+
+    Attributes:
+        requests: How many.
+        rows: How many rows they had.
+        answered: How many requests were answered.
+        why: The kinds of fault, the commonest first, in words.
+    """
+
+    requests: int = 0
+    rows: int = 0
+    answered: int = 0
+    why: Sequence[str] = ()
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval of the share that was refused, which chance explains."""
+        return wilson(self.requests, self.requests + self.answered)[0] if self.requests else 0.0
+
+
 @dataclass(frozen=True)
 class Seen:
     """What is known of a window.
@@ -48,6 +77,8 @@ class Seen:
         measured: What was measured of it.
         faults: What of the contract it breaks, in sentences.
         validated: What the champion's evidence says of the same measures, by name and slice.
+        others: Predictions of versions that served earlier in the window; nobody judges them.
+        refused: What was not answered.
     """
 
     since: datetime
@@ -56,6 +87,8 @@ class Seen:
     measured: Sequence[Measurement] = ()
     faults: Sequence[str] = ()
     validated: Sequence[Measurement] = ()
+    others: int = 0
+    refused: Refused = Refused()
 
     def measurement(self, name: str) -> Measurement | None:
         """Return a measurement of the whole, or ``None``."""
@@ -87,18 +120,22 @@ class Target:
         beside: How wrong it is on the window, and how wrong the champion is: by ``error`` and ``parity difference``
             where labels and groups are known, and by ``PSI of the answers``, how far each has moved from what was
             validated.
+        lacks: Features that it reads and the champion does not: it could not be tried on the window.
     """
 
     version: str
     evidence: str
     beside: Mapping[str, tuple[float, float]]
+    lacks: Sequence[str] = ()
 
     def is_no_worse(self, rule: str) -> bool:
         """Say whether it is no worse by what the rule is about."""
-        return all(its <= mine for its, mine in (self.beside[name] for name in self.asked(rule)))
+        return not self.lacks and all(its <= mine for its, mine in (self.beside[name] for name in self.asked(rule)))
 
     def why(self, rule: str) -> str:
         """Say how it compares."""
+        if self.lacks:
+            return f"it reads {', '.join(self.lacks)}, which the window does not hold, so it could not be tried."
         told = [f"{name} {self.beside[name][0]:.3f} beside {self.beside[name][1]:.3f}" for name in self.asked(rule)]
         return f"on this window, {' and '.join(told)} of what serves."
 
@@ -170,7 +207,8 @@ def decide(limits: Monitoring, seen: Seen, standing: Standing) -> Decision:
         standing: What happened before, and what could be done.
     """
     case = _Case(limits, seen, standing, dict(found_wanting(limits, seen)), drifted_columns(limits, seen.measured))
-    rules = (case.silent, case.data_fault, case.too_few, case.persistent, case.severe, case.slight, case.harmless)
+    rules = (case.refused, case.silent, case.data_fault, case.too_few, case.persistent, case.severe, case.slight,
+             case.harmless)  # fmt: skip
     return next((found for rule in rules if (found := rule())), None) or case.shift()
 
 
@@ -179,7 +217,7 @@ def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
 
     A rise of the loss counts where its lower end is above the limit. Groups are treated apart where the difference is
     at least the limit, and its lower end above the difference that people signed: the limit alone would be crossed by
-    chance in small groups.
+    chance in small groups. Intersections are smaller still; as at the release they are reported, and stop nothing.
     """
     rise = seen.measurement(LOSS_RISE)
     if rise is not None and rise.low is not None:
@@ -187,7 +225,8 @@ def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
     signed = {one.slice.get("attribute"): one.value or 0.0 for one in seen.validated if one.name == PARITY}
     for one in seen.measured:
         attribute = one.slice.get("attribute")
-        if one.name == PARITY and one.value is not None and one.low is not None and attribute in signed:
+        judged = attribute in signed and TIMES not in str(attribute)
+        if one.name == PARITY and one.value is not None and one.low is not None and judged:
             apart = one.value >= limits.parity_difference and one.low > signed[attribute]
             yield f"{UNFAIR} {attribute}", apart
 
@@ -218,8 +257,21 @@ class _Case:
     ) -> Decision:
         return Decision(action, rule, because, self.breaches, self.flagged, target, tell)
 
+    def refused(self) -> Decision | None:
+        """More was refused than is usual, beyond chance; or all of it, where that is no handful."""
+        found, limit = self.seen.refused, self.limits.refused_share
+        often = found.requests >= FEWEST_REFUSALS and found.low > limit
+        nothing_else = not self.seen.rows and found.rows >= self.limits.minimum_rows
+        if not often and not nothing_else:
+            return None
+        whole = found.requests + found.answered
+        share = f"{found.requests} of {whole} requests ({found.requests / whole:.0%}, at least {found.low:.0%})"
+        said = f"The scoring service refused {share} for their content, {limit:.0%} at most are usual."
+        # What was answered is what the fault left over: it says nothing of loss or fairness.
+        return replace(self, breaches={}).decided("data_fault", "refused_share", said, *found.why, tell=True)
+
     def silent(self) -> Decision | None:
-        if self.seen.rows:
+        if self.seen.rows or self.seen.others:
             return None
         quiet = 1
         for one in sorted(self.standing.before, key=lambda one: one.until, reverse=True):
@@ -241,7 +293,8 @@ class _Case:
         if self.seen.rows >= self.limits.minimum_rows:
             return None
         few = f"{self.seen.rows} predictions are too few to decide anything: {self.limits.minimum_rows} are needed."
-        return self.decided("too_few", "minimum_rows", few)
+        other = f"{self.seen.others} more are of versions that served before, and are judged by nobody."
+        return self.decided("too_few", "minimum_rows", few, *([other] if self.seen.others else []))
 
     def persistent(self) -> Decision | None:
         """A loss, or an unfairness, in this window and in enough before it."""
@@ -266,7 +319,7 @@ class _Case:
         if self.share >= self.limits.drifted_share:
             return None
         limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
-        little = f"By more than chance, but by little, have moved:{_named(self.flagged)}." if self.flagged else ""
+        little = f"By more than chance, but by little, have moved: {_listed(self.flagged)}." if self.flagged else ""
         said = f"{self.drifted}, {limit}." if self.share else little or "No feature has drifted."
         return self.decided("nothing", "drifted_share", said, *self.watched(), tell=any(self.breaches.values()))
 
@@ -343,10 +396,12 @@ def _parity(measured: Sequence[Measurement], attribute: str) -> Measurement:
 
 
 def _named(columns: Sequence[str]) -> str:
-    if not columns:
-        return ""
+    return f" ({_listed(columns)})" if columns else ""
+
+
+def _listed(columns: Sequence[str]) -> str:
     more = f" and {len(columns) - 5} more" if len(columns) > 5 else ""
-    return f" ({', '.join(columns[:5])}{more})"
+    return f"{', '.join(columns[:5])}{more}"
 
 
 def _ordinal(number: int) -> str:

@@ -4,7 +4,10 @@ Facts, no limit in sight. The reference is the snapshot that the champion was tr
 or, where the policy says *trailing*, the windows before this one in which nothing was decided.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +19,24 @@ from governance.data.snapshots import Snapshot
 from governance.errors import InputError
 from governance.ledger.log import Entry
 from governance.measures import drift_counts
-from governance.measures.drift import measure_drift, measure_prediction_drift
+from governance.measures.drift import importance_drift, measure_drift, measure_prediction_drift
 from governance.measures.drift_counts import Column
 from governance.measures.drift_shapes import Shape, shape_of
 from governance.measures.performance_in_production import loss_rise
 from governance.monitoring import collect
-from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch, candidate_of
 from governance.pipeline import datasets
 from governance.pipeline.run import Step
-from governance.pipeline.train import fetch_out_of_fold
+from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
 from governance.records import Lineage, Measurement
+from governance.training.artifacts import load_artifact
 from governance.training.split import JUDGING
 from governance.training.tasks import BinaryClassification, Task, task_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from governance.training.artifacts import LoadedModel
 
 Json = dict[str, Any]
 
@@ -39,6 +45,32 @@ TRAILING = 7
 
 VALIDATED = ("performance.accuracy", "performance.mae", "fairness.demographic_parity_difference")
 """What of the evidence a window is held against."""
+
+
+EXPLAINED, REFERENCE_ROWS = 500, 2000
+"""So many rows of a window are explained at most, beside so many of the reference: the same ones each time."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What a window is held against.
+
+    Attributes:
+        candidate: The entry of its files.
+        reference: Features that are usual, shape (m, features).
+        judged: What it said of the rows that judged it, made before anybody signed: ``label`` and scores, shape (j).
+        task: What it answers.
+    """
+
+    candidate: Entry
+    reference: "pd.DataFrame"
+    judged: "pd.DataFrame"
+    task: Task
+
+    @property
+    def scores(self) -> Any:
+        """What it said where it was validated, shape (j) or (j, classes)."""
+        return self.task.from_columns(self.judged)
 
 
 def measure(watch: Watch) -> Step:
@@ -60,27 +92,23 @@ def validated_of(evidence: Mapping[str, Any] | None) -> list[Measurement]:
 
 
 def measure_window(
-    watch: Watch,
-    frame: "pd.DataFrame",
-    reference: "pd.DataFrame",
-    scores: Any,
-    seen: Callable[[Column], None] | None = None,
+    watch: Watch, champion: Champion, frame: "pd.DataFrame", seen: Callable[[Column], None] | None = None
 ) -> Iterator[Measurement]:
-    """Yield every measurement of a window's rows beside the reference.
+    """Yield every measurement of a window's rows beside what is usual.
 
     Args:
         watch: The window.
-        frame: Its rows, as they were frozen.
-        reference: Features that are usual, shape (m, features).
-        scores: What the champion said where it was validated, shape (j) or (j, classes).
+        champion: What served.
+        frame: The window's rows, as they were frozen.
         seen: Is given each feature once both sides are counted, from two threads.
     """
     limits, task = watch.run.policy.monitoring, task_of(watch.run.spec)
-    features = [name for name in reference.columns if name in frame.columns]
     fewest, level = limits.minimum_rows, limits.false_alarms
-    yield from measure_drift(reference[features], frame[features], minimum_n=fewest, level=level, seen=seen)
-    yield from measure_prediction_drift(scores, collect.scores_of(frame), minimum_n=fewest)
+    yield from measure_drift(champion.reference, frame, minimum_n=fewest, level=level, seen=seen)
+    yield from measure_prediction_drift(champion.scores, collect.scores_of(frame), minimum_n=fewest)
+    yield _importance_drift(watch, champion, frame)
     yield _loss_rise(watch, task, frame)
+    yield from _estimates(watch, champion, task, frame)
     yield from _fairness(watch, task, frame)
 
 
@@ -88,12 +116,12 @@ def _measured(watch: Watch) -> Json:
     window = watch.need(WINDOW)
     if not window.data["rows"] or window.data["faults"]:
         return {"measurements": [], "reference": "none", "shapes": []}
-    frame = collect.window_of(window)
-    reference, which = reference_of(watch)
-    scores = validated_scores(watch, candidate_of(watch, watch.manifest))
+    frame, (reference, which) = collect.window_of(window), reference_of(watch)
+    candidate = candidate_of(watch, watch.manifest)
+    champion = Champion(candidate, reference, judged_rows(watch, candidate), task_of(watch.run.spec))
     shapes: dict[str, Shape] = {}
-    measured = list(measure_window(watch, frame, reference, scores, keeping(shapes, reference)))
-    answers = shape_of_answers(task_of(watch.run.spec), scores, collect.scores_of(frame))
+    measured = list(measure_window(watch, champion, frame, keeping(shapes, reference)))
+    answers = shape_of_answers(champion.task, champion.scores, collect.scores_of(frame))
     told = [answers, *(shapes[name] for name in sorted(shapes))]
     return {
         "measurements": [one.to_dict() for one in measured],
@@ -129,8 +157,7 @@ def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
 
             return pd.concat(earlier, ignore_index=True), f"the {len(earlier)} windows before"
     frozen = training_snapshot(watch)
-    features = [name for name in watch.run.spec.features if name in {column.name for column in frozen.columns}]
-    return snapshots.load(frozen, "data")[features], f"snapshot {frozen.digest[:16]}"
+    return snapshots.load(frozen, "data")[list(watch.features)], f"snapshot {frozen.digest[:16]}"
 
 
 def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
@@ -144,8 +171,7 @@ def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
         window = watch.ledger.get(data["window"])
         if window is not None and window.data["snapshot"] and found < TRAILING:
             found += 1
-            frame = collect.window_of(window)
-            yield frame[[name for name in watch.run.spec.features if name in frame.columns]]
+            yield collect.window_of(window)[list(watch.features)]
 
 
 def training_snapshot(watch: Watch) -> Snapshot:
@@ -163,22 +189,25 @@ def training_snapshot(watch: Watch) -> Snapshot:
 
 def validated_scores(watch: Watch, candidate: Entry) -> Any:
     """Return what a version said of the rows that judged it: its own answers, made before anybody signed."""
+    return task_of(watch.run.spec).from_columns(judged_rows(watch, candidate))
+
+
+def judged_rows(watch: Watch, candidate: Entry) -> "pd.DataFrame":
+    """Return the rows that judged a version, with their labels and what it said of them."""
     judged = fetch_out_of_fold(watch.run, candidate)
-    return task_of(watch.run.spec).from_columns(judged[judged["repetition"] == JUDGING].sort_values("row"))
+    return judged[judged["repetition"] == JUDGING].sort_values("row")
 
 
-def candidate_of(watch: Watch, manifest: str) -> Entry:
-    """Return the entry of a version's files.
+def load_version(watch: Watch, candidate: Entry) -> "LoadedModel":
+    """Return a version's model, verified.
 
     Raises:
-        InputError: The ledger has none.
+        TamperedError: Its files are not those that were registered.
+        UnavailableError: MLflow does not answer.
     """
-    for entry in watch.ledger.backwards("candidate", watch.model):
-        if entry.data["manifest"] == manifest:
-            return entry
-    raise InputError(
-        f"Expected the candidate with manifest {manifest[:16]}… of {watch.model} in the ledger, found none."
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        artifact = fetch_artifact(watch.run, candidate, Path(folder))
+        return load_artifact(artifact, candidate.data["artifact"]["trusted_types"], watch.run.keys)
 
 
 def labelled(task: Task, frame: "pd.DataFrame") -> tuple[Any, Any, Any]:
@@ -193,6 +222,48 @@ def _loss_rise(watch: Watch, task: Task, frame: "pd.DataFrame") -> Measurement:
     validated = next((one for one in validated_of(watch.evidence) if one.name == name), None)
     truth, answers, _ = labelled(task, frame)
     return loss_rise(task.name, truth, answers, validated, minimum_n=watch.run.policy.monitoring.minimum_rows)
+
+
+def _importance_drift(watch: Watch, champion: Champion, frame: "pd.DataFrame") -> Measurement:
+    """Measure whether the features that drove the champion at its release drive it now, on a sample."""
+    from governance.measures.explainability import importances
+    from governance.measures.explainability_values import draw, explain
+
+    then = {
+        one["slice"]["feature"]: one["value"]
+        for one in (watch.evidence or {}).get("measurements", [])
+        if one["name"] == "explainability.importance" and one["value"] is not None
+    }
+    n = min(len(frame), EXPLAINED)
+    if not then or len(frame) < watch.run.policy.monitoring.minimum_rows:
+        few = f"not enough data: {len(frame)} rows" if then else "the evidence holds no importances to compare with"
+        return Measurement("drift.importance_psi", None, n, reason=few)
+    model = load_version(watch, champion.candidate)
+    names, task = model.description.columns, champion.task.name
+    favourable = model.description.favourable if isinstance(champion.task, BinaryClassification) else None
+    sides = (draw(champion.reference[names], REFERENCE_ROWS, 0), draw(frame[names], EXPLAINED, 0))
+    try:
+        now = importances(explain(model.estimator, *sides, 0, task=task, favourable=favourable))
+    except Exception as error:  # the model's own code, on rows that nobody foresaw: not measured, and said so
+        return Measurement("drift.importance_psi", None, n, reason=f"explaining failed: {type(error).__name__}")
+    return importance_drift(then, now)
+
+
+def _estimates(watch: Watch, champion: Champion, task: Task, frame: "pd.DataFrame") -> Iterator[Measurement]:
+    """Yield how late labels are; of two classes how right the answers probably are, and how far that was off."""
+    from governance.measures.performance_estimated import Calibration, estimate_error, estimated_accuracy, label_delay
+
+    arrived = collect.arrived_of(watch.need(WINDOW))
+    yield label_delay([] if arrived is None else arrived[collect.DELAY])
+    if not isinstance(task, BinaryClassification):
+        return
+    fewest, judged = watch.run.policy.monitoring.minimum_rows, champion.judged
+    calibration = Calibration.of(champion.scores, judged["prediction"], judged["label"])
+    answers = task.labels(frame[collect.PREDICTION])
+    yield estimated_accuracy(calibration, collect.scores_of(frame), answers, minimum_n=fewest)
+    mine = frame.iloc[:0] if arrived is None else arrived[arrived[collect.MINE]]
+    said, truth = (task.labels(mine[name]) for name in (collect.PREDICTION, collect.LABEL))
+    yield estimate_error(calibration, collect.scores_of(mine), said, truth, minimum_n=fewest)
 
 
 def _fairness(watch: Watch, task: Task, frame: "pd.DataFrame") -> list[Measurement]:

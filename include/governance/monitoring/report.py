@@ -3,11 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from governance.monitoring import collect, facts
-from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch
+from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch, candidate_of
 from governance.pipeline.run import Step
-from governance.pipeline.train import fetch_out_of_fold
 from governance.training import tracking
-from governance.training.split import JUDGING
 from governance.training.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -35,9 +33,8 @@ def _kept(watch: Watch) -> Json:
     from governance.reports import second_opinion
 
     frame, (reference, which) = collect.window_of(watch.need(WINDOW)), facts.reference_of(watch)
-    task, candidate = task_of(watch.run.spec), facts.candidate_of(watch, watch.manifest)
-    judged = fetch_out_of_fold(watch.run, candidate)
-    judged = judged[judged["repetition"] == JUDGING].sort_values("row")
+    task, candidate = task_of(watch.run.spec), candidate_of(watch, watch.manifest)
+    judged = facts.judged_rows(watch, candidate)
     found = second_opinion.render(
         _beside(reference, judged["prediction"], judged["label"], judged, "score", task),
         _beside(

@@ -4,10 +4,8 @@ What was decided of earlier windows is taken as of this window's own moment: a d
 history as on the day itself.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +14,8 @@ from governance.ledger.log import Entry
 from governance.measures.drift import measure_prediction_drift
 from governance.monitoring import collect, facts
 from governance.monitoring.decision import ERROR_HERE, MOVED_HERE, PARITY_HERE, Before, Standing, Target
-from governance.monitoring.watch import DECIDED, WINDOW, Watch
-from governance.pipeline.train import fetch_artifact
+from governance.monitoring.watch import DECIDED, WINDOW, Watch, candidate_of
 from governance.release.rollback import targets
-from governance.training.artifacts import load_artifact
 from governance.training.tasks import BinaryClassification, task_of
 
 if TYPE_CHECKING:
@@ -102,8 +98,12 @@ def _targets(watch: Watch) -> Iterator[Target]:
     mine = None
     for found in targets(watch.run.settings, watch.ledger, watch.model, watch.as_of):
         if mine is None:
-            mine = _how_wrong(watch, facts.candidate_of(watch, watch.manifest), frame, answers_again=False)
-        candidate = facts.candidate_of(watch, found.release.data["manifest"])
+            mine = _how_wrong(watch, candidate_of(watch, watch.manifest), frame, answers_again=False)
+        candidate = candidate_of(watch, found.release.data["manifest"])
+        lacks = [name for name in candidate.data["features"] if name not in watch.features]
+        if lacks:
+            yield Target(found.version, found.evidence, {}, lacks)
+            continue
         theirs = _how_wrong(watch, candidate, frame, answers_again=True)
         yield Target(
             found.version, found.evidence, {name: (theirs[name], mine[name]) for name in theirs if name in mine}
@@ -116,9 +116,7 @@ def _how_wrong(watch: Watch, candidate: Entry, frame: "pd.DataFrame", *, answers
     scores, threshold = collect.scores_of(frame), candidate.data["training"]["threshold"]
     answers = task.labels(frame[collect.PREDICTION])
     if answers_again:
-        with tempfile.TemporaryDirectory() as folder:
-            artifact = fetch_artifact(watch.run, candidate, Path(folder))
-            model = load_artifact(artifact, candidate.data["artifact"]["trusted_types"], watch.run.keys)
+        model = facts.load_version(watch, candidate)
         scores = model.score(frame[model.description.columns])
         answers = task.decide(scores, threshold)
     moved = measure_prediction_drift(facts.validated_scores(watch, candidate), scores, minimum_n=1)[0]

@@ -14,7 +14,8 @@ from governance import canonical
 from governance.catalog import find_spec, people_of
 from governance.errors import InputError
 from governance.ledger.log import Entry, Ledger
-from governance.pipeline.run import MONITORING, Request, Run
+from governance.pipeline.run import Request, Run
+from governance.pipeline.unasked import MONITORING
 from governance.policy import load_policy
 from governance.review import entries
 from governance.settings import Settings
@@ -70,6 +71,11 @@ class Watch:
             return None
         found = entries.evidence_entry(self.ledger, self.model, self.champion.data["evidence"])
         return dict(found.data["evidence"])
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """What the champion reads: fewer than the spec has where an alternative does without one."""
+        return tuple(candidate_of(self, self.manifest).data["features"])
 
     @property
     def manifest(self) -> str:
@@ -142,3 +148,17 @@ def champion_at(ledger: Ledger, model: str, moment: datetime) -> Entry | None:
         if term.since <= moment and (term.until is None or moment < term.until):
             return term.release
     return None
+
+
+def candidate_of(watch: Watch, manifest: str) -> Entry:
+    """Return the entry of a version's files.
+
+    Raises:
+        InputError: The ledger has none.
+    """
+    for entry in watch.ledger.backwards("candidate", watch.model):
+        if entry.data["manifest"] == manifest:
+            return entry
+    raise InputError(
+        f"Expected the candidate with manifest {manifest[:16]}… of {watch.model} in the ledger, found none."
+    )

@@ -29,9 +29,12 @@ ROLLBACK_STEPS = {
 }
 """Step of ``rollback_<model>``, likewise; these take an :class:`~governance.pipeline.operation.Operation`."""
 
+DRILL_STEPS = {"drill": "drill:drill"}
+"""Step of ``drill_<model>``; it takes a run as :func:`governance.pipeline.drill.open_drill` opens it."""
+
 
 def step(name: str) -> Callable[..., Any]:
     """Return a step's function; only its own module is imported, for a task pays for what it imports."""
-    module, function = {**STEPS, **ROLLBACK_STEPS}[name].split(":")
+    module, function = {**STEPS, **ROLLBACK_STEPS, **DRILL_STEPS}[name].split(":")
     found: Callable[..., Any] = getattr(import_module(f"governance.pipeline.{module}"), function)
     return found

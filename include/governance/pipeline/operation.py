@@ -12,7 +12,7 @@ from typing import Any
 from governance.catalog import ModelSpec, People, find_spec, people_of
 from governance.errors import InputError
 from governance.ledger.log import Entry, Ledger
-from governance.pipeline.run import MONITORING
+from governance.pipeline.unasked import MONITORING
 from governance.release import rollback
 from governance.settings import Settings
 

@@ -12,6 +12,7 @@ from governance.code import CodeState, code_state
 from governance.errors import InputError, RefusedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
+from governance.pipeline.unasked import MONITORING, ON_SCHEDULE, SCHEDULE
 from governance.policy import Policy, load_policy
 from governance.records import Lineage
 from governance.review import entries
@@ -22,9 +23,6 @@ Json = dict[str, Any]
 
 BUMPS = ("major", "minor", "patch")
 REQUEST_KEYS = ("reason", "parameters", "source", "bump", "model_uri", "decision")
-
-MONITORING = "monitoring"
-"""Who acts where no person does. It is nobody in people.yaml, and so signs nothing."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,9 @@ class Run:
 
     @property
     def source(self) -> str:
-        """Where the data come from: the request's source, else the spec's."""
-        return self.request.source or self.spec.data.source
+        """Where the data come from: the request's source, else the spec's, which may name another for retraining."""
+        unasked = self.request.decision is not None or self.request.started_by == SCHEDULE
+        return self.request.source or (unasked and self.spec.retraining.source) or self.spec.data.source
 
     @cached_property
     def keys(self) -> PublicKeys:
@@ -181,7 +180,14 @@ class Run:
 
 
 def open_run(
-    settings: Settings, ledger: Ledger, model: str, run_id: str, asked: Mapping[str, Any], started_by: str | None
+    settings: Settings,
+    ledger: Ledger,
+    model: str,
+    run_id: str,
+    asked: Mapping[str, Any],
+    started_by: str | None,
+    *,
+    scheduled: bool = False,
 ) -> Run:
     """Start a run, or find it again.
 
@@ -193,7 +199,8 @@ def open_run(
         asked: ``reason`` (required), ``parameters``, ``source``, ``bump``, ``model_uri`` (of a model that was trained
             elsewhere), ``decision`` (of a monitor, by its key); anything else is refused.
         started_by: The login of the person who triggered it; ``None`` where a monitor did, and then the decision says
-            so.
+            so, or the schedule.
+        scheduled: Whether Airflow started it on the schedule that model.yaml names.
 
     Raises:
         InputError: The request is not right, or the starter is not in ``people.yaml``.
@@ -201,7 +208,7 @@ def open_run(
     spec, people = find_spec(settings, model), people_of(settings)
     policy = load_policy(settings.models / model, settings.policies)
     known = ledger.get(f"run:{model}:{run_id}")
-    request = Request(**known.data["request"]) if known else _request(asked, people, started_by)
+    request = Request(**known.data["request"]) if known else _request(asked, people, started_by, scheduled)
     if known is None and request.decision is not None:
         _require_asked_for(ledger, model, run_id, request.decision)
     if known is None:
@@ -222,12 +229,12 @@ def bumped(version: str | None, bump: str) -> str:
     }[bump]
 
 
-def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -> Request:
+def _request(asked: Mapping[str, Any], people: People, started_by: str | None, scheduled: bool) -> Request:
     unknown = sorted(set(asked) - set(REQUEST_KEYS))
     if unknown:
         raise InputError(f"Unknown key {unknown[0]!r} in the run's configuration. Known: {', '.join(REQUEST_KEYS)}.")
     reason = str(asked.get("reason") or "").strip()
-    if len(reason) < 5:
+    if len(reason) < 5 or (started_by and reason == ON_SCHEDULE):
         raise InputError("Expected a reason of at least five characters: a reviewer reads it. Trigger again with one.")
     bump, parameters = asked.get("bump") or "minor", asked.get("parameters") or {}
     if bump not in BUMPS:
@@ -238,7 +245,7 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"Expected the parameter seed to be a whole number from 0 to 2^32 - 1, found {seed!r}.")
     decision = asked.get("decision") or None
-    if not started_by and not decision:
+    if not (started_by or decision or scheduled):
         raise InputError("Expected a person who started this run, found none: trigger it by hand, logged in.")
     model_uri = asked.get("model_uri") or None
     if model_uri is not None and set(parameters) - {"seed", "threshold"}:
@@ -249,7 +256,7 @@ def _request(asked: Mapping[str, Any], people: People, started_by: str | None) -
     if model_uri is not None:
         require_form(str(model_uri))
     source = asked.get("source") or None
-    starter = people.identity(started_by) if started_by else MONITORING
+    starter = people.identity(started_by) if started_by else MONITORING if decision else SCHEDULE
     return Request(reason, dict(parameters), source, bump, starter, model_uri, str(decision) if decision else None)
 
 

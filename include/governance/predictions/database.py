@@ -64,6 +64,14 @@ class Database:
         row = self._one("SELECT predictions.write_segment(%s, %s, %s)", values, "take a segment")
         return bool(row and row[0])
 
+    def write_refusals(self, header: bytes, lines: bytes) -> None:
+        """Write what a segment says of requests that were refused, once.
+
+        Raises:
+            GovernanceError: It was refused, or no acknowledgement came: then it may be sent again.
+        """
+        self._one("SELECT predictions.write_refusals(%s, %s)", (header.decode(), lines.decode()), "take refusals")
+
     def write_labels(self, model: str, source: str, items: Sequence[dict[str, Any]]) -> Told:
         """Write labels and protected values (:mod:`governance.predictions.labels` checks them).
 

@@ -119,6 +119,8 @@ class Delivery:
         if segment.torn:
             log.warning("%s: a last line of %d bytes was cut short and is dropped", segment.path, segment.torn)
         try:
+            if segment.refused:
+                self._database.write_refusals(segment.header, segment.refused)
             written = segment.count > 0 and self._database.write_segment(segment.header, segment.rows, segment.apart)
         except GovernanceError as error:
             if not _is_final(error):

@@ -10,7 +10,7 @@ from typing import Any
 from governance.ledger.log import Ledger
 from governance.predictions.database import Database
 from governance.predictions.delivery import Delivery
-from governance.predictions.record import Batch
+from governance.predictions.record import Batch, Refusal
 from governance.predictions.spool import Limits, Spool
 
 FOLDER = "predictions"
@@ -35,6 +35,10 @@ class PredictionLog:
     def take(self, batch: Batch) -> None:
         """Take the rows of an answer, or count them as lost; called by one thread, returns at once, raises nothing."""
         self._spool.take(batch)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Count a request that was refused for its content; as :meth:`take`."""
+        self._spool.refuse(refusal)
 
     def start(self) -> None:
         """Begin to write and to deliver."""

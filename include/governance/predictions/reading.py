@@ -88,6 +88,49 @@ _UNMATCHED = """
 """
 
 
+# The first label of each prediction that was ever told; of an id that stands for different features it belongs to none.
+_ARRIVED = """
+    SELECT (extract(epoch FROM l.arrived_at - min(p.at)) * 1000000)::bigint,
+        (array_agg(s.evidence ORDER BY p.at, p.segment, p.line))[1], l.label::text,
+        (array_agg(p.prediction::text ORDER BY p.at, p.segment, p.line))[1],
+        (array_agg(p.scores::text ORDER BY p.at, p.segment, p.line))[1]
+    FROM predictions.label AS l
+    JOIN predictions.prediction AS p ON p.model = l.model AND p.request_id = l.request_id AND p.row = l.row
+    JOIN predictions.segment AS s ON s.number = p.segment
+    WHERE l.model = %(model)s AND l.arrived_at >= %(since)s AND l.arrived_at < %(until)s AND l.arrived_at <= %(as_of)s
+        AND s.logged_at <= %(as_of)s AND s.retired_at IS NULL AND NOT EXISTS (
+            SELECT FROM predictions.label AS e WHERE e.model = l.model AND e.request_id = l.request_id
+            AND e.row = l.row AND e.id < l.id)
+    GROUP BY l.id HAVING count(DISTINCT p.features::text) = 1 ORDER BY l.id
+"""
+_FIRST_LABELS = ("at", "evidence", "label", "prediction", "scores")
+
+_REFUSED = """
+    SELECT evidence, fault, feature, sum(requests)::bigint, sum(rows)::bigint FROM predictions.refusal
+    WHERE model = %(model)s AND at >= %(since)s AND at < %(until)s AND logged_at <= %(as_of)s
+    GROUP BY evidence, fault, feature ORDER BY 4 DESC, 2, 3
+"""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Requests that one version refused for the same reason.
+
+    Attributes:
+        evidence: Digest of what was signed of the version.
+        fault: ``form``, ``missing``, ``unknown``, ``value`` or ``protected``.
+        feature: The feature that it was found at; empty where there is none.
+        requests: How many.
+        rows: How many rows they had, as far as they could be read.
+    """
+
+    evidence: str
+    fault: str
+    feature: str
+    requests: int
+    rows: int
+
+
 @dataclass(frozen=True)
 class Logged:
     """What production saw in a window, one row per predicted row, ordered by time, request id and row.
@@ -100,6 +143,9 @@ class Logged:
         protected: Raw protected columns as far as known, missing where none; same index.
         unmatched: Labels of the window's arrival that belong to no known request, and of its rows that could belong to
             more than one.
+        refused: Requests that were not answered because of what they said, the commonest fault first.
+        arrived: First labels that arrived in the window, whenever they were asked for: ``delay`` in seconds,
+            ``evidence`` of the version that answered, ``label``, ``prediction``, and scores as in ``rows``.
     """
 
     rows: "pd.DataFrame"
@@ -107,6 +153,8 @@ class Logged:
     labels: "pd.Series[Any]"
     protected: "pd.DataFrame"
     unmatched: int
+    refused: tuple[Refusals, ...]
+    arrived: "pd.DataFrame"
 
 
 def read_window(dsn: str, model: str, since: datetime, until: datetime, as_of: datetime) -> Logged:
@@ -143,6 +191,8 @@ def _read(connection: "Connection", values: dict[str, Any]) -> Logged:
         labels = _later(connection, _LABELS, values, lambda table: table)
         protected = _later(connection, _PROTECTED, values, _taken_apart)
         row = connection.execute(_UNMATCHED, values).fetchone()
+        refused = connection.execute(_REFUSED, values).fetchall()
+        arrived = _copied(connection, _ARRIVED, values, lambda body: _table(body, _FIRST_LABELS))
     ambiguous = _ambiguous(rows, features)
     known, apart = _newest_labels(labels), _newest_values(protected)
     clear, unclear = _split(known, ambiguous)
@@ -152,6 +202,8 @@ def _read(connection: "Connection", values: dict[str, Any]) -> Logged:
         labels=_joined(rows, clear)["value"].rename("label"),
         protected=_joined(rows, _split(apart, ambiguous)[0]).drop(columns=KEYS),
         unmatched=(int(row[0]) if row else 0) + len(unclear),
+        refused=tuple(Refusals(*one) for one in refused),
+        arrived=_first_labels(arrived),
     )
 
 
@@ -360,6 +412,14 @@ def _later(
     """Return what arrived later for the window, oldest first."""
     table = _copied(connection, query, values, lambda body: parse(_table(body, _LATER)))
     return table.take(_sorted(table, [("id", "ascending")]))
+
+
+def _first_labels(table: "pa.Table") -> "pd.DataFrame":
+    import pandas as pd
+
+    told = {"delay": table["at"].to_pandas() / 1_000_000, "evidence": table["evidence"].to_pandas()}
+    said = {name: _scalars(table[name]) for name in ("label", "prediction")}
+    return pd.DataFrame({**told, **said, **_scores(table["scores"])})
 
 
 def _newest_labels(table: "pa.Table") -> Any:

@@ -10,7 +10,8 @@ escapes tabs and line feeds, and ids are made of characters that need no escape,
 
 Text that looks like an e-mail address, a phone, card or social-security number is masked before it is written, and so
 is text of more than :data:`LONGEST` characters, which would take long to look through. Protected attributes have a line
-of their own, outside the digest: they are kept apart, and can be erased alone.
+of their own, outside the digest: they are kept apart, and can be erased alone. So have requests that were refused for
+their content: how many, and what was wrong with them, but nothing that they said.
 
 Not guaranteed: that nothing else in a feature names a person (:mod:`governance.data.personal`).
 """
@@ -37,8 +38,8 @@ LONGEST = 4_096
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """What an id from outside may look like."""
 
-ROW, APART = "P", "A"
-"""What a line of a spooled segment begins with: a predicted row, or protected values."""
+ROW, APART, REFUSED = "P", "A", "R"
+"""What a line of a spooled segment begins with: a predicted row, protected values, or requests that were refused."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -92,6 +93,25 @@ class Batch:
     protected: Sequence[Values | None] | None = None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A request that was refused for its content.
+
+    Attributes:
+        version: Who would have answered.
+        fault: Which kind of fault it had first: ``form``, ``missing``, ``unknown``, ``value`` or ``protected``.
+        feature: The feature of the signed spec that it was found at; empty where there is none.
+        at: When, UTC.
+        rows: How many rows it had, as far as it could be read.
+    """
+
+    version: Version
+    fault: str
+    feature: str
+    at: datetime
+    rows: int
+
+
 def request_id_of(given: str | None) -> str:
     """Return a client's id where it is a sane one, else a new one."""
     return given if given and SANE.fullmatch(given) else uuid.uuid4().hex
@@ -143,6 +163,13 @@ def lines(batch: Batch) -> Iterator[bytes]:
             line += f"{APART}{_encode(apart)}\n"
         # Half a surrogate pair is no character: neither UTF-8 nor any reader of JSON could carry it.
         yield line.encode("utf-8", "replace")
+
+
+def refused_line(first: Refusal, requests: int, rows: int) -> bytes:
+    """Return what is spooled of requests that were refused for the same reason: when first, why, and how many."""
+    feature = first.feature.translate({ord(mark): " " for mark in "\t\r\n"})
+    told = f"{REFUSED}{to_timestamp(first.at)}\t{first.fault}\t{feature}\t{requests}\t{rows}\n"
+    return told.encode("utf-8", "replace")
 
 
 def digest(header_line: bytes, rows: bytes) -> str:

@@ -1,7 +1,7 @@
 -- The prediction log: what production was asked and answered, what came true later, and protected attributes apart.
 --
 -- Applied by a superuser after ledger/schema.sql (which makes the roles), in one transaction, as often as one likes.
--- `serving` may call the two functions that write, and read nothing; `pipeline` reads, writes labels and lets old rows
+-- `serving` may call the three functions that write, and read nothing; `pipeline` reads, writes labels and lets old rows
 -- go; `auditor` reads. Nobody who logs in owns any of it, and nobody may change or delete a row but by retention.
 --
 -- What this does not stop is a superuser: what one changes is found by verify.py, against digests in the ledger.
@@ -70,6 +70,22 @@ CREATE TABLE IF NOT EXISTS predictions.protected (
 );
 CREATE INDEX IF NOT EXISTS protected_by_request ON predictions.protected (model, request_id, row, id);
 CREATE INDEX IF NOT EXISTS protected_by_arrival ON predictions.protected (model, arrived_at);
+
+-- Requests that were refused for their content, a line for each kind of fault in a few seconds: which version was asked,
+-- what was wrong, at which feature of the signed spec. Nothing that a caller sent. `segment` names the file it came by.
+CREATE TABLE IF NOT EXISTS predictions.refusal (
+    segment   text NOT NULL,
+    fault     text NOT NULL,
+    feature   text NOT NULL,
+    at        timestamptz NOT NULL,
+    model     text NOT NULL,
+    evidence  text NOT NULL,
+    requests  bigint NOT NULL,
+    rows      bigint NOT NULL,
+    logged_at timestamptz NOT NULL,
+    PRIMARY KEY (segment, fault, feature)
+);
+CREATE INDEX IF NOT EXISTS refusal_by_time ON predictions.refusal (model, at);
 
 -- Every writer holds this lock shared until it commits, and takes the time while holding it. So whoever has held it
 -- alone has before him everything whose time lies before that: a cut-off gives the same rows today and in a year.
@@ -177,6 +193,28 @@ BEGIN
 END
 $function$;
 
+-- Write what was refused: lines of at, fault, feature, requests and rows, with tabs between. What came by the same file
+-- before is there already, and adds nothing.
+CREATE OR REPLACE FUNCTION predictions.write_refusals(given_header text, given_lines text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET lock_timeout = '30s'
+AS $function$
+DECLARE
+    about  json := given_header::json;
+    moment timestamptz := predictions.arrival();
+BEGIN
+    INSERT INTO predictions.refusal (segment, fault, feature, at, model, evidence, requests, rows, logged_at)
+    SELECT about ->> 'segment', l.field[2], l.field[3], min(l.field[1]::timestamptz), about ->> 'model',
+        about ->> 'evidence', sum(l.field[4]::bigint), sum(l.field[5]::bigint), moment
+    FROM (SELECT string_to_array(text, E'\t') AS field FROM string_to_table(given_lines, E'\n') AS l (text)
+          WHERE text <> '' OFFSET 0) AS l
+    GROUP BY l.field[2], l.field[3]
+    ON CONFLICT DO NOTHING;
+END
+$function$;
+
 -- Write labels and protected values: an array of objects of request_id, row, and label or protected or both. What the
 -- newest row says already adds none. `unknown` counts those of no request that is in the log so far.
 -- No temporary tables: one that the caller made before could carry a trigger, which would run as the owner.
@@ -273,6 +311,7 @@ BEGIN
     END LOOP;
     DELETE FROM predictions.label AS l WHERE l.arrived_at < coalesce((moments ->> l.model)::timestamptz, otherwise);
     DELETE FROM predictions.protected AS p WHERE p.arrived_at < coalesce((moments ->> p.model)::timestamptz, otherwise);
+    DELETE FROM predictions.refusal AS r WHERE r.at < coalesce((moments ->> r.model)::timestamptz, otherwise);
     RETURN QUERY SELECT gone, dropped;
 END
 $function$;
@@ -281,10 +320,12 @@ ALTER TABLE predictions.segment OWNER TO governance_owner;
 ALTER TABLE predictions.prediction OWNER TO governance_owner;
 ALTER TABLE predictions.label OWNER TO governance_owner;
 ALTER TABLE predictions.protected OWNER TO governance_owner;
+ALTER TABLE predictions.refusal OWNER TO governance_owner;
 ALTER FUNCTION predictions.arrival() OWNER TO governance_owner;
 ALTER FUNCTION predictions.settle() OWNER TO governance_owner;
 ALTER FUNCTION predictions.ensure_day(date) OWNER TO governance_owner;
 ALTER FUNCTION predictions.write_segment(text, text, text) OWNER TO governance_owner;
+ALTER FUNCTION predictions.write_refusals(text, text) OWNER TO governance_owner;
 ALTER FUNCTION predictions.write_labels(text, text, json) OWNER TO governance_owner;
 ALTER FUNCTION predictions.retain(json, timestamptz) OWNER TO governance_owner;
 
@@ -292,9 +333,10 @@ REVOKE ALL ON SCHEMA predictions FROM PUBLIC, pipeline, review, serving, auditor
 REVOKE ALL ON ALL TABLES IN SCHEMA predictions FROM PUBLIC, pipeline, review, serving, auditor, witness;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA predictions FROM PUBLIC, pipeline, review, serving, auditor, witness;
 GRANT USAGE ON SCHEMA predictions TO pipeline, serving, auditor;
-GRANT SELECT ON predictions.segment, predictions.prediction, predictions.label, predictions.protected
-    TO pipeline, auditor;
+GRANT SELECT ON predictions.segment, predictions.prediction, predictions.label, predictions.protected,
+    predictions.refusal TO pipeline, auditor;
 GRANT EXECUTE ON FUNCTION predictions.write_segment(text, text, text) TO serving;
+GRANT EXECUTE ON FUNCTION predictions.write_refusals(text, text) TO serving;
 GRANT EXECUTE ON FUNCTION predictions.write_labels(text, text, json) TO serving, pipeline;
 GRANT EXECUTE ON FUNCTION predictions.settle() TO pipeline, auditor;
 GRANT EXECUTE ON FUNCTION predictions.retain(json, timestamptz) TO pipeline;

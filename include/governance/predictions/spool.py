@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 
 from governance.predictions import record
-from governance.predictions.record import Batch, Version
+from governance.predictions.record import Batch, Refusal, Version
 
 FLUSH_SECONDS = 0.25
 """How long records stay in memory alone, at most, but for what writing takes."""
@@ -126,6 +126,7 @@ class Segment:
         header: Its first line, without the line feed.
         rows: The lines of rows, as they are hashed.
         apart: The lines of protected values.
+        refused: The lines of requests that were refused.
         size: Bytes of the file.
         torn: Bytes at its end that are no whole line.
     """
@@ -134,6 +135,7 @@ class Segment:
     header: bytes
     rows: bytes
     apart: bytes
+    refused: bytes
     size: int
     torn: int
 
@@ -149,9 +151,9 @@ def read_segment(path: Path) -> Segment:
     whole = body[: body.rfind(b"\n") + 1]
     first, _, rest = whole.partition(b"\n")
     lines = [line + b"\n" for line in rest.split(b"\n") if line]
-    rows = b"".join(line[1:] for line in lines if line.startswith(record.ROW.encode()))
-    apart = b"".join(line[1:] for line in lines if line.startswith(record.APART.encode()))
-    return Segment(path, first, rows, apart, len(body), len(body) - len(whole))
+    kinds = (record.ROW, record.APART, record.REFUSED)
+    rows, apart, refused = (b"".join(line[1:] for line in lines if line.startswith(kind.encode())) for kind in kinds)
+    return Segment(path, first, rows, apart, refused, len(body), len(body) - len(whole))
 
 
 class Folder:
@@ -228,6 +230,12 @@ class _Writing:
         self.size += len(body)
         return len(body)
 
+    def append_beside(self, line: bytes) -> int:
+        """Write a line that is no row; return how many bytes it is."""
+        written = self.append([line])
+        self.rows -= 1
+        return written
+
     def sync(self) -> None:
         """Return once it is on disk."""
         if not self.is_synced:
@@ -257,6 +265,7 @@ class Spool:
     closed: "deque[Path]" = field(default_factory=deque)
     folder: Folder | None = None
     _queue: "deque[Batch]" = field(default_factory=deque)
+    _refused: "deque[Refusal]" = field(default_factory=lambda: deque(maxlen=QUEUE_ROWS))
     _open: dict[Version, _Writing] = field(default_factory=dict)
     _begun: int = 0
     _declared: int = 0
@@ -277,6 +286,10 @@ class Spool:
             self._queue.append(batch)
             self.counts.taken += rows
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Count a request that was refused; returns at once and raises nothing. Of too many, the oldest go."""
+        self._refused.append(refusal)
+
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
@@ -292,6 +305,7 @@ class Spool:
             batch = self._queue.popleft()
             self._write(batch)
             self.counts.drained += len(batch.rows)
+        self._write_refused()
         for version, writing in list(self._open.items()):
             writing.sync()
             if close or time.monotonic() - writing.since >= self.limits.segment_seconds:
@@ -317,15 +331,36 @@ class Spool:
             self._why = error.strerror or "" if isinstance(error, OSError) else type(error).__name__
             self.counts.dropped += left
 
+    def _write_refused(self) -> None:
+        """Write a line for each fault; what cannot be written now is tried again, for as long as there is room."""
+        alike: dict[tuple[Version, str, str], list[Refusal]] = {}
+        for one in [self._refused.popleft() for _ in range(len(self._refused))]:
+            alike.setdefault((one.version, one.fault, one.feature), []).append(one)
+        for (version, *_), same in alike.items():
+            line = record.refused_line(same[0], len(same), sum(one.rows for one in same))
+            try:
+                self.counts.spooled_bytes += self._writing(version).append_beside(line)
+            except OSError as error:
+                self._why = error.strerror or ""
+                self._refused.extend(same)
+
     def _append(self, version: Version, blocks: list[bytes]) -> None:
-        if self.counts.bytes_on_disk >= self.limits.disk_bytes:
-            raise OSError(0, f"{self.limits.disk_bytes:,} bytes wait in {self.root} already")
-        writing = self._open.get(version) or self._begin(version)
+        writing = self._writing(version)
         self.counts.spooled_bytes += writing.append(blocks)
         self.counts.spooled += len(blocks)
         if writing.rows >= SEGMENT_ROWS or writing.size >= SEGMENT_BYTES:
             writing.sync()
             self._close(version)
+
+    def _writing(self, version: Version) -> _Writing:
+        """Return the version's open segment, while there is room on disk.
+
+        Raises:
+            OSError: There is none.
+        """
+        if self.counts.bytes_on_disk >= self.limits.disk_bytes:
+            raise OSError(0, f"{self.limits.disk_bytes:,} bytes wait in {self.root} already")
+        return self._open.get(version) or self._begin(version)
 
     def _begin(self, version: Version) -> _Writing:
         if self.folder is None:

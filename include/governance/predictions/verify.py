@@ -4,7 +4,8 @@ What it finds: a changed, deleted, added or moved row of a segment, a changed he
 and not in the tables, one that is in the tables and not in the ledger, and one that went before its floor.
 
 What it cannot find: what was never logged (rows that were lost are counted in the ledger), a ledger that was rewritten
-(`governance ledger verify`), and changed labels or protected values, which are append-only by rights alone.
+(`governance ledger verify`), and changed labels, protected values or counts of refused requests, which are append-only
+by rights alone.
 """
 
 from collections.abc import Iterator

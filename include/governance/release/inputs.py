@@ -124,6 +124,26 @@ class Inputs:
             arranged.append([row[position] for position in order])
         return arranged, faults
 
+    def kind(self, columns: Sequence[str], faults: Sequence[str]) -> tuple[str, str]:
+        """Return which kind of fault a request has, and at which feature: nothing of what it said.
+
+        Args:
+            columns: Its columns.
+            faults: What :meth:`arrange` found.
+
+        Returns:
+            ``missing`` and the first feature that is, or ``unknown`` for other columns than the features, or ``value``
+            and the feature; the feature is empty where none is meant.
+        """
+        missing = [name for name in self.features if name not in set(columns)]
+        if missing:
+            return "missing", missing[0]
+        known = {field.name for field in (*self._fields, *self._unused)}
+        if not set(columns) <= known or len(set(columns)) < len(columns):
+            return "unknown", ""
+        named = faults[0].partition(":")[0]
+        return ("value", named) if named in known else ("form", "")
+
     def frame(self, rows: Sequence[Row]) -> "pd.DataFrame":
         """Return the rows as the model takes them."""
         import numpy as np

@@ -19,6 +19,9 @@ from governance.errors import InputError, NotPermittedError, UnavailableError
 from governance.training.tracking import EVIDENCE_FILE, MODEL_FOLDER, client_of
 
 CHAMPION = "champion"
+DRILL = "drill"
+"""What the shadow of a rollback drill follows, and nothing else does."""
+
 PERMIT_FOLDER = "permit"
 PING_SECONDS = 5.0
 STOPPED_TAG = "governance.stopped"
@@ -44,13 +47,15 @@ class Registry:
 
     Args:
         url: MLflow's tracking server.
+        alias: Which alias it reads and moves; every other is out of its reach.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, alias: str = CHAMPION) -> None:
         self.url = url
+        self.alias = alias
 
     def champion(self, model: str) -> int | None:
-        """Return the registry version with the alias ``champion``, or ``None``.
+        """Return the registry version with the alias, or ``None``.
 
         Raises:
             UnavailableError: MLflow does not answer.
@@ -59,7 +64,7 @@ class Registry:
 
         with self._answering():
             try:
-                return int(self._client.get_model_version_by_alias(model, CHAMPION).version)
+                return int(self._client.get_model_version_by_alias(model, self.alias).version)
             except MlflowException as error:
                 if error.error_code in ABSENT:
                     return None
@@ -76,22 +81,22 @@ class Registry:
         with self._answering():
             while True:
                 page = self._client.search_registered_models(max_results=1000, page_token=token)
-                found |= {model.name: _followed(model) for model in page}
+                found |= {model.name: _followed(model, self.alias) for model in page}
                 token = page.token
                 if not token:
                     return {name: one for name, one in found.items() if one != Followed()}
 
     def set_champion(self, model: str, version: int) -> None:
-        """Give a version the alias ``champion``; whichever had it loses it.
+        """Give a version the alias; whichever had it loses it.
 
         Raises:
             UnavailableError: MLflow does not answer.
         """
         with self._answering():
-            self._client.set_registered_model_alias(model, CHAMPION, str(version))
+            self._client.set_registered_model_alias(model, self.alias, str(version))
 
     def clear_champion(self, model: str) -> None:
-        """Take the alias ``champion`` away; harmless where nobody has it.
+        """Take the alias away; harmless where nobody has it.
 
         Raises:
             UnavailableError: MLflow does not answer.
@@ -99,7 +104,7 @@ class Registry:
         if self.champion(model) is None:
             return
         with self._answering():
-            self._client.delete_registered_model_alias(model, CHAMPION)
+            self._client.delete_registered_model_alias(model, self.alias)
 
     def set_stopped(self, model: str, reason: str) -> None:
         """Mark a model as stopped, with the sentence that says so.
@@ -107,6 +112,7 @@ class Registry:
         Raises:
             UnavailableError: MLflow does not answer.
         """
+        self._expect_champions()
         with self._answering():
             self._client.set_registered_model_tag(model, STOPPED_TAG, reason[:LONGEST_TAG])
 
@@ -116,6 +122,7 @@ class Registry:
         Raises:
             UnavailableError: MLflow does not answer.
         """
+        self._expect_champions()
         with self._answering():
             if STOPPED_TAG in self._client.get_registered_model(model).tags:
                 self._client.delete_registered_model_tag(model, STOPPED_TAG)
@@ -163,6 +170,11 @@ class Registry:
             for name, body in files.items():
                 (Path(folder) / name).write_bytes(body)
             self._client.log_artifacts(run, folder, PERMIT_FOLDER)
+
+    def _expect_champions(self) -> None:
+        """Refuse to touch what holds for a model as a whole on behalf of another alias."""
+        if self.alias != CHAMPION:
+            raise InputError(f"Expected the alias {CHAMPION} to stop a model by, or to let it in, found {self.alias}.")
 
     def _run_of(self, model: str, version: int) -> str:
         from mlflow.exceptions import MlflowException
@@ -217,8 +229,8 @@ class Registry:
             raise OSError(str(error) or type(error).__name__) from error
 
 
-def _followed(model: Any) -> Followed:
-    champion = model.aliases.get(CHAMPION)
+def _followed(model: Any, alias: str) -> Followed:
+    champion = model.aliases.get(alias)
     return Followed(int(champion) if champion is not None else None, model.tags.get(STOPPED_TAG))
 
 

@@ -93,6 +93,21 @@ def targets(settings: Settings, ledger: Ledger, model: str, now: datetime) -> li
     return [one for one in _permitted(settings, ledger, model, now) if one.evidence not in withdrawn]
 
 
+def verified_target(settings: Settings, ledger: Ledger, registry: Registry, target: Target, now: datetime) -> Verified:
+    """Verify a version that may come back: its record, its permit and every byte. Nothing is moved.
+
+    Raises:
+        TamperedError: A byte is not what was signed; the message names the file.
+        NotPermittedError: The permit does not permit.
+        UnavailableError: MLflow, the ledger or the snapshot does not answer.
+    """
+    model = target.release.subject
+    with tempfile.TemporaryDirectory(prefix="rollback-") as name:
+        folder = registry.fetch(model, target.registry_version, Path(name))
+        candidate = candidate_to_restore(settings, ledger, model, target.evidence, folder, now)
+        return verify_release(settings, ledger, candidate, folder, now)
+
+
 def begin(
     ledger: Ledger,
     *,
@@ -236,7 +251,7 @@ class _Rollback:
         return named[:1]
 
     def _restored(self, target: Target, tried: Sequence[Json], now: datetime) -> RollbackOutcome:
-        verified = self._verified(target, now)
+        verified = verified_target(self.settings, self.ledger, self.registry, target, now)
         key = f"rollback:{self.key}"
         attempt = Attempt(self.ledger, self.registry, self.service, verified, self.asked.actor, key)
         attempt.begin()
@@ -245,12 +260,6 @@ class _Rollback:
         said = {name: self.asked.data[name] for name in ("reason", "decision")}
         data = {**attempt.facts(), **said, "previous": self.serving, "tried": list(tried), "operation": self.asked.key}
         return _outcome(self.ledger.append("rollback", self.model, data, actor=self.asked.actor, key=key))
-
-    def _verified(self, target: Target, now: datetime) -> Verified:
-        with tempfile.TemporaryDirectory(prefix="rollback-") as name:
-            folder = self.registry.fetch(self.model, target.registry_version, Path(name))
-            candidate = candidate_to_restore(self.settings, self.ledger, self.model, target.evidence, folder, now)
-            return verify_release(self.settings, self.ledger, candidate, folder, now)
 
     def _without_target(self, tried: Sequence[Json]) -> RollbackOutcome:
         """Do what the tier says; a version that a person named, and that cannot come back, changes nothing."""

@@ -22,6 +22,14 @@ class ScoringService:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
+    def health(self) -> None:
+        """Ask whether it is up.
+
+        Raises:
+            UnavailableError: It does not answer.
+        """
+        self._ask("GET", "/health")
+
     def refresh(self, model: str) -> int:
         """Tell it to look at the champion now; harmless to repeat.
 

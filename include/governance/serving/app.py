@@ -28,8 +28,9 @@ from governance.errors import GovernanceError, InputError, UnavailableError
 from governance.ledger.log import Ledger
 from governance.predictions import labels as label_rules
 from governance.predictions.log import PredictionLog
-from governance.predictions.record import Batch, caller_of, request_id_of
+from governance.predictions.record import Batch, Refusal, caller_of, request_id_of
 from governance.release.inputs import Row, sentence
+from governance.release.registry import CHAMPION
 from governance.serving import docs, protocol
 from governance.serving.champions import Champions, Clock, Serving, now_utc
 from governance.serving.live import Asked, Live
@@ -66,15 +67,24 @@ class RefusalError(Exception):
         self.status, self.code = status, code
 
 
-def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> FastAPI:
+class ContentError(RefusalError):
+    """A request that is refused for what it says: the kind of fault, the feature, and how many rows it had."""
+
+    def __init__(self, status: int, code: str, message: str, about: tuple[str, str, int]) -> None:
+        super().__init__(status, code, message)
+        self.about = about
+
+
+def create_app(settings: Settings | None = None, clock: Clock = now_utc, alias: str = CHAMPION) -> FastAPI:
     """Return the service.
 
     Args:
         settings: Where things are; read from the environment, at start, by default.
         clock: What time it is, for the permits.
+        alias: The alias in MLflow that is followed; another one for a shadow.
     """
     app = FastAPI(title="Scoring service", lifespan=_lifespan, docs_url=None, redoc_url=None)
-    app.state.settings, app.state.clock = settings, clock
+    app.state.settings, app.state.clock, app.state.alias = settings, clock, alias
     app.state.metrics = Metrics()
     app.exception_handler(RefusalError)(_refused)
     app.post("/invocations", openapi_extra=docs.REQUEST, summary="Score rows with the only model")(invoke_only)
@@ -94,7 +104,8 @@ def create_app(settings: Settings | None = None, clock: Clock = now_utc) -> Fast
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
-    champions = app.state.champions = Champions(settings, Record(ledger), app.state.clock, Stops(ledger))
+    followed = (Record(ledger), app.state.clock, Stops(ledger), app.state.alias)
+    champions = app.state.champions = Champions(settings, *followed)
     predictions = app.state.predictions = None
     if ledger is not None:
         predictions = app.state.predictions = PredictionLog(settings.state, settings.require("ledger_url"), ledger)
@@ -139,8 +150,7 @@ async def invoke(model: str, request: Request) -> Response:
     try:
         serving = _serving(request, model)
         body = await _body(request)
-        in_thread = len(body) > BODY_AT_ONCE
-        asked = await to_thread.run_sync(_arranged, serving, body) if in_thread else _arranged(serving, body)
+        asked = await _read(request, serving, body)
         rows = len(asked.rows)
         answer = await _answer(serving, asked.rows)
         _keep(request, serving, asked, answer)
@@ -274,15 +284,29 @@ class Answered:
     scores: list[Any]
 
 
+async def _read(request: Request, serving: Serving, body: bytes) -> Arranged:
+    """Read a request; one that is refused for its content is counted, for an upstream that broke looks like that."""
+    try:
+        in_thread = len(body) > BODY_AT_ONCE
+        return await to_thread.run_sync(_arranged, serving, body) if in_thread else _arranged(serving, body)
+    except ContentError as error:
+        predictions: PredictionLog | None = request.app.state.predictions
+        if predictions is not None:
+            fault, feature, rows = error.about
+            predictions.refuse(Refusal(serving.logged_as, fault, feature, _champions(request).now(), rows))
+        raise
+
+
 def _arranged(serving: Serving, body: bytes) -> Arranged:
     inputs = serving.permitted.inputs
     try:
         asked = protocol.read(body, inputs.features)
     except InputError as error:
-        raise RefusalError(400, "BAD_REQUEST", str(error)) from error
+        raise ContentError(400, "BAD_REQUEST", str(error), ("form", "", 0)) from error
     arranged, faults = inputs.arrange(asked.columns, asked.rows)
     if faults:
-        raise RefusalError(422, "INVALID_PARAMETER_VALUE", sentence(faults))
+        about = (*inputs.kind(asked.columns, faults), len(asked.rows))
+        raise ContentError(422, "INVALID_PARAMETER_VALUE", sentence(faults), about)
     return Arranged(arranged, _apart(serving, asked.protected))
 
 
@@ -292,7 +316,8 @@ def _apart(serving: Serving, protected: list[Any] | None) -> list[Json] | None:
     try:
         return [serving.expected.apart({} if values is None else values) for values in protected]
     except ValueError as error:
-        raise RefusalError(422, "INVALID_PARAMETER_VALUE", f"params.protected: {error}.") from error
+        told = f"params.protected: {error}."
+        raise ContentError(422, "INVALID_PARAMETER_VALUE", told, ("protected", "", len(protected))) from error
 
 
 async def _answer(serving: Serving, rows: list[Row]) -> Answered:

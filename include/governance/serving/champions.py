@@ -26,7 +26,7 @@ from governance.keys import PublicKeys
 from governance.predictions.labels import Expected
 from governance.predictions.record import Version
 from governance.release.loading import Permitted, Wanted, load_permitted
-from governance.release.registry import Followed, Registry
+from governance.release.registry import CHAMPION, Followed, Registry
 from governance.serving.record import Record
 from governance.serving.scorer import Scorer
 from governance.serving.stops import Stops
@@ -155,16 +155,17 @@ class Champions:
         record: Where starts and refusals are noted.
         clock: What time it is.
         stops: Which models were stopped.
+        alias: The alias in MLflow that is followed.
     """
 
-    def __init__(self, settings: Settings, record: Record, clock: Clock, stops: Stops) -> None:
+    def __init__(self, settings: Settings, record: Record, clock: Clock, stops: Stops, alias: str = CHAMPION) -> None:
         self.now = clock
         self.problem: str | None = "The scoring service has just started and has not seen MLflow yet."
         self.states: dict[str, State] = {}
         self._settings = settings
         self._record = record
         self._stops = stops
-        self._registry = Registry(settings.require("mlflow_url"))
+        self._registry = Registry(settings.require("mlflow_url"), alias)
         self.looked = 0
         self._started = 0
         self._nudged: set[str] = set()

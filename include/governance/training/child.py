@@ -369,7 +369,8 @@ class FolderClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     def fit(self, features: Any, outcome: Any, sample_weight: Any = None) -> "FolderClassifier":
         """Call the folder's ``fit`` with these labels and weights."""
         labels = np.where(np.asarray(outcome) == 1, self.values[1], self.values[0])
-        frame = pd.DataFrame(features).assign(**{self.target: labels})
+        frame = pd.DataFrame(features).copy()
+        frame[self.target] = labels  # not by `assign`: it may be called `self`
         self.model_ = self.function(frame, dict(self.params), weights=np.asarray(sample_weight))
         self.classes_ = np.array([0, 1])
         return self

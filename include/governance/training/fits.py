@@ -196,8 +196,9 @@ class Fitter:
 
     def _frame(self, dropped: tuple[str, ...]) -> "pd.DataFrame":
         if dropped not in self._frames:
-            target = {str(self.data.target.name): self.data.target.to_numpy()}
-            self._frames[dropped] = self.data.without(dropped).assign(**target)
+            frame = self.data.without(dropped).copy()
+            frame[str(self.data.target.name)] = self.data.target.to_numpy()  # not by `assign`: it may be called `self`
+            self._frames[dropped] = frame
         return self._frames[dropped]
 
 

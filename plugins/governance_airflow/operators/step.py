@@ -101,7 +101,7 @@ def open_run_of(context: Context, model: str) -> Run:
     """Open the governance run that this Airflow run is."""
     from governance.pipeline.run import open_run
 
-    return open_run(*_asked(context, model))
+    return open_run(*_asked(context, model), scheduled=context["dag_run"].run_type == "scheduled")
 
 
 def open_operation_of(context: Context, model: str) -> Operation:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from governance_airflow.operators.step import StepOperator
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from governance.monitoring.watch import Watch
-    from governance.pipeline.run import Run
+    from governance.pipeline.run import Run, Step
 
 
 ARRIVAL = timedelta(seconds=30)
@@ -35,14 +37,41 @@ class WatchOperator(StepOperator):
 
     def work(self, context: Context) -> Any:
         """Run the step on this run's window."""
+        watch = open_watch_of(context, self.model)
+        return watch.run, self.take_step(watch)
+
+    def take_step(self, watch: Watch) -> Step:
+        """Run the step on a window."""
         from governance.monitoring import step
 
-        watch = open_watch_of(context, self.model)
-        return watch.run, step(self.step)(watch, **self.arguments)
+        done: Step = step(self.step)(watch, **self.arguments)
+        return done
 
     def opened(self, context: Context) -> Run:
         """Open what messages are entered under."""
         return open_watch_of(context, self.model).run
+
+
+class DecideOperator(WatchOperator, SkipMixin):
+    """Decides, and skips at once the tasks that have nothing to carry out: on most mornings all of them.
+
+    Each would find that out for itself, and does where it is cleared and run alone; but it takes a process to ask.
+    """
+
+    def take_step(self, watch: Watch) -> Step:
+        """Decide, and note what is not started."""
+        from governance.monitoring.act import order_of
+
+        done = super().take_step(watch)
+        self.idle = [task for task in self.downstream_list if isinstance(order_of(watch, task.task_id), str)]
+        return done
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Decide; skipping ends a task, so the summary is left for people before."""
+        summary = super().execute(context)
+        context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=summary)
+        self.skip(context["ti"], self.idle)
+        return summary
 
 
 class ActOperator(TriggerDagRunOperator):

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from governance.catalog import People, model_folders
 from governance.errors import InputError
+from governance.release import drill
 from governance.release.stop import LONGEST_REASON, SHORTEST_REASON
 from governance.reports import words
 from governance.review import entries
@@ -37,6 +38,7 @@ def context(desk: IncidentDesk, model: str, login: str, root: str) -> dict[str, 
         "api": f"{root}/api/models/{quote(model)}",
         "serving": serving.data["version"] if serving else "",
         "stopped": halt.sentence if halt else "",
+        "drill": _drill(drill.last(ledger, model)),
         "incidents": [_incident(desk, one, people, login) for one in known],
         "may_stop": not desk.may_not_stop(login, model),
         "why_not_stop": desk.may_not_stop(login, model),
@@ -88,6 +90,19 @@ def _incident(desk: IncidentDesk, one: Incident, people: People, login: str) -> 
         "closed": f"{people.name(closing['person'])}: {closing['review']}" if closing else "",
         "may_close": one.is_open and not refused,
         "why_not": refused,
+    }
+
+
+def _drill(one: drill.DrillOutcome | None) -> dict[str, Any] | None:
+    """Return the last rollback drill, for people to read."""
+    if one is None:
+        return None
+    steps = [(step, f"{seconds:.1f}") for step, seconds in one.seconds.items() if step in drill.STEPS]
+    return {
+        "icon": "pass" if one.in_time else "warn" if one.total is not None else "block",
+        "at": f"{words.moment(one.at)} UTC",
+        "reason": one.reason,
+        "steps": steps if one.total is not None else [],
     }
 
 

@@ -46,7 +46,7 @@ class Step:
 
 STEPS = (
     Step("Traffic", frozenset({"silent_windows"}), frozenset({"silent"})),
-    Step("Data fault", frozenset({"contract"}), frozenset({"data_fault"})),
+    Step("Data fault", frozenset({"contract", "refused_share"}), frozenset({"data_fault"})),
     Step("Too few rows", frozenset({"minimum_rows"}), frozenset({"too_few"})),
     Step("Measured loss", frozenset({"loss"}), frozenset({"roll_back", "call"})),
     Step("Fairness breach", frozenset({"parity_difference"}), frozenset({"roll_back", "call"})),

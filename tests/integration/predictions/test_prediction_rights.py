@@ -8,9 +8,11 @@ from tests.integration.predictions.conftest import batch
 
 LOGINS = ("pipeline", "review", "serving", "auditor", "witness")
 
+TABLES = ("segment", "prediction", "label", "protected", "refusal")
+
 CHANGES = {
     f"{verb} {table}": statement.format(table)
-    for table in ("segment", "prediction", "label", "protected")
+    for table in TABLES
     for verb, statement in {
         "update": "UPDATE predictions.{} SET model = 'x'",
         "delete": "DELETE FROM predictions.{}",
@@ -26,15 +28,16 @@ OTHERS = {
     "function": "CREATE FUNCTION predictions.sha256(bytea) RETURNS bytea LANGUAGE sql AS 'SELECT $1'",
     "table": "CREATE TABLE predictions.mine ()",
 }
-READS = {table: f"SELECT FROM predictions.{table}" for table in ("segment", "prediction", "label", "protected")}
+READS = {table: f"SELECT FROM predictions.{table}" for table in TABLES}
 CALLS = {
     "write_segment": "SELECT predictions.write_segment(NULL, NULL, NULL)",
+    "write_refusals": "SELECT predictions.write_refusals('{}', '')",
     "write_labels": "SELECT predictions.write_labels('m', 's', '[]')",
     "retain": "SELECT predictions.retain('{}', '2000-01-01')",
     "settle": "SELECT predictions.settle()",
 }
 MAY = {
-    "serving": {"write_segment", "write_labels"},
+    "serving": {"write_segment", "write_refusals", "write_labels"},
     "pipeline": {*READS, "write_labels", "retain", "settle"},
     "auditor": {*READS, "settle"},
     "review": set(),

@@ -87,6 +87,33 @@ def test_a_refusal_names_the_request_too_and_keeps_nothing(served):
     assert ready(scoring) == {"waiting": 0, "lost": 0, "written": 0, "problem": None}
 
 
+def test_what_is_refused_for_its_content_is_counted_by_its_fault_and_without_the_content(house, served):
+    scoring, evidence = served
+    plain = {name: value for name, value in ROW.items() if name != "debt"}
+    for row, more in (
+        (plain, {}),
+        ({**plain, "owed": 1}, {}),
+        ({**ROW, "Ms Doe": 1}, {}),
+        ({**ROW, "age": 17}, {}),
+        (ROW, {"params": {"protected": [{"race": "x"}] * 3}}),
+    ):
+        assert ask(scoring, {"dataframe_records": [row, row], **more}).status_code in (400, 422)
+    httpx.post(f"{scoring.url}/models/{MODEL}/invocations", content=b"x", headers={"content-type": "application/json"})
+    httpx.post(f"{scoring.url}/models/{MODEL}/invocations", content=b"x", headers={"content-type": "text/csv"})
+    assert ask(scoring, {"dataframe_records": [ROW]}).is_success
+
+    def read():
+        now = datetime.now(UTC)
+        found = read_window(house.database.dsn("pipeline"), MODEL, now - timedelta(hours=1), now, now).refused
+        return found if sum(one.requests for one in found) >= 6 else None
+
+    found = wait_until(read, 60, "six refusals")
+    assert {(one.fault, one.feature, one.requests, one.rows) for one in found} == {
+        ("missing", "debt", 2, 4), ("unknown", "", 1, 2), ("value", "age", 1, 2), ("form", "", 2, 0),
+    }  # fmt: skip
+    assert {one.evidence for one in found} == {evidence.data["digest"]}
+
+
 def test_protected_values_beside_the_rows_never_reach_the_model_and_are_kept_apart(house, served):
     scoring, _ = served
     plain = ask(scoring, {"dataframe_records": [ROW, ROW]}).json()

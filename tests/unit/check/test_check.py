@@ -36,6 +36,26 @@ BROKEN: dict[str, tuple] = {
         [("model", "tier: high ", "tier: hihg ")],
         ("model", "tier: hihg", "`tier` is 'hihg'.", "Did you mean `high`?"),
     ),
+    "predictions kept shorter than the tier keeps them": (
+        [("policy", "regulations: [reg_b]", "days: 400\n  regulations: [reg_b]")],
+        ("policy", "days: 400", "`predictions.days: 400` is looser than tier high allows (762).", "or leave it out"),
+    ),
+    "predictions kept shorter than a regulation asks for": (
+        [("high", "  days: 762", "  days: 365")],
+        ("policy", "predictions:", "25 months", ""),
+    ),
+    "predictions under a regulation that nobody knows": (
+        [("policy", "regulations: [reg_b]", "regulations: [gdpr]")],
+        ("policy", "predictions:", "Expected regulations among eu_ai_act, reg_b for loan, found gdpr.", ""),
+    ),
+    "retraining on what is no source": (
+        [("model", "parquet:../../../data/loan/decided.parquet", "decided.xlsx")],
+        ("model", "decided.xlsx", "Unknown kind of source in 'decided.xlsx'.", "Correct `source:`."),
+    ),
+    "retraining at no time": (
+        [("model", "retraining: ", "retraining:\n  schedule: monthly")],
+        ("model", "schedule: monthly", "a schedule has five parts", ""),
+    ),
     "no target": (
         [("model", "  column: approve\n", "")],
         ("model", "target:", "`target.column` is missing.", "Add it."),

@@ -20,6 +20,7 @@ from governance.measures.multiclass import measure_multiclass
 from governance.measures.operations import measure_latency
 from governance.measures.operations_vulnerabilities import measure_vulnerabilities
 from governance.measures.performance import measure_performance
+from governance.measures.performance_estimated import Calibration, estimate_error, estimated_accuracy, label_delay
 from governance.measures.performance_in_production import loss_rise
 from governance.measures.regression import measure_regression
 from governance.measures.robustness import measure_robustness
@@ -62,6 +63,9 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         loss_rise(
             "binary_classification", labels, decisions, Measurement("performance.accuracy", 0.9, n), minimum_n=30
         ),
+        estimated_accuracy(Calibration.of(scores, decisions, labels), scores, decisions, minimum_n=30),
+        estimate_error(Calibration.of(scores, decisions, labels), scores, decisions, labels, minimum_n=30),
+        label_delay([3600.0]),
         importance_psi({"income": 0.7, "debt": 0.3}, {"income": 0.6, "debt": 0.4}),
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from governance.data.contracts import run_contract
 from governance.errors import InputError
 from governance.monitoring import collect
+from governance.predictions.reading import Logged
 
 
 def demand(kind, column, **kwargs):
@@ -88,6 +89,20 @@ def test_a_column_that_did_not_arrive_at_all_is_a_fault(contract):
 )
 def test_numbers_of_a_request_become_what_the_contract_names_or_stay_as_they_are(values, kind, found):
     assert str(collect._typed(pd.Series(values), kind).dtype) == found
+
+
+def test_a_feature_may_be_called_whatever_it_is_called():
+    """The loan model has one called `self`: whether the applicant is self-employed."""
+    names = ["self", "cls", "other", "index"]
+    rows = pd.DataFrame({"at": [1, 2], "request_id": "r", "row": [0, 1], "prediction": [1, 0], "score": [0.9, 0.1]})
+    features = pd.DataFrame({name: [0.0, 1.0] for name in names})
+    logged = Logged(rows, features, pd.Series([1, None]), pd.DataFrame({"sex": ["f", "m"]}), 0, (), pd.DataFrame())
+
+    frame = collect._frame(logged, rows.index, dict.fromkeys(names, "int64"))
+
+    assert [str(frame[name].dtype) for name in names] == ["int64"] * 4
+    assert frame["self"].tolist() == [0, 1]
+    assert features["self"].dtype == "float64"  # what was read stays as it was
 
 
 def test_a_cut_off_far_ahead_is_refused_and_one_that_has_passed_is_not_waited_for():

@@ -1,12 +1,13 @@
 """The order in which a window is asked, and what each answer needs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.monitoring.decision import Before, Seen, Standing, Target, decide
+from governance.monitoring.decision import Before, Refused, Seen, Standing, Target, decide
 from governance.policyfile import Monitoring
 from governance.records import Measurement
 
@@ -91,6 +92,54 @@ class TestDataFault:
         assert decided(window(rows=3, faults=("it is broken",)))[0] == "data_fault"
 
 
+class TestRefusedRequests:
+    """What the scoring service refused for its content, beside what it answered; 5 % are usual here."""
+
+    @staticmethod
+    def refused(requests, answered, rows=None):
+        seen = replace(
+            window(rows=answered), refused=Refused(requests, rows or requests, answered, ("debt is missing.",))
+        )
+        return decide(LIMITS, seen, Standing())
+
+    @pytest.mark.parametrize(
+        ("requests", "answered", "action"),
+        [
+            (9, 150, "nothing"),  # a handful, whatever its share
+            (12, 150, "nothing"),  # 7 %, but chance may have made 5 % into that
+            (40, 400, "data_fault"),  # 9 %, at least 6 %
+            (10, 0, "data_fault"),
+        ],
+    )
+    def test_more_than_is_usual_and_than_chance_explains_is_a_fault(self, requests, answered, action):
+        assert self.refused(requests, answered).action == action
+
+    def test_one_request_of_a_whole_day_that_was_refused_is_a_fault_where_nothing_else_was_answered(self):
+        assert self.refused(1, 0, rows=1000).rule == "refused_share"
+        assert self.refused(1, 0, rows=99).action == "silent"
+        assert self.refused(1, 1000, rows=1000).action == "nothing"
+
+    def test_it_is_said_how_many_and_why(self):
+        found = self.refused(40, 400)
+        assert found.because == (
+            "The scoring service refused 40 of 440 requests (9%, at least 7%) for their content, 5% at most are usual.",
+            "debt is missing.",
+        )
+        assert found.tell
+
+    def test_what_was_answered_meanwhile_counts_for_no_row_of_windows(self):
+        seen = replace(window(rise(0.3, 0.2)), refused=Refused(600, 600, 600))
+        assert decide(LIMITS, seen, Standing(before=earlier(*[{"loss": True}] * 2))).breaches == {}
+
+
+def test_where_only_another_version_answered_it_is_no_silence():
+    found = decide(LIMITS, replace(window(rows=0), others=700), Standing())
+    assert (found.action, found.because[1]) == (
+        "too_few",
+        "700 more are of versions that served before, and are judged by nobody.",
+    )
+
+
 def test_too_few_rows_decide_nothing_whatever_they_show():
     assert decided(window(share(0.9), rows=LIMITS.minimum_rows - 1)) == ("too_few", "minimum_rows")
 
@@ -142,6 +191,19 @@ class TestUnfairness:
         before = earlier(*[{"unfair sex": True}] * 2)
         assert decided(self.APART, targets=(BACK,), before=before)[0] == "nothing"
 
+    def test_an_intersection_is_reported_and_stops_nothing_as_at_the_release(self):
+        both = "race × sex"
+        seen = Seen(
+            MONDAY,
+            MONDAY + DAY,
+            1000,
+            [share(0.0), answers(0.01), parity(0.31, 0.2, both)],
+            (),
+            [SIGNED, parity(0.1, 0.0, both)],
+        )
+
+        assert decide(LIMITS, seen, Standing()).breaches == {}
+
     @pytest.mark.parametrize("seen", [parity(0.14, 0.12), parity(0.31, 0.05)], ids=["small", "perhaps chance"])
     def test_below_the_limit_or_not_above_what_was_signed_is_none(self, seen):
         assert decide(LIMITS, window(seen), Standing()).breaches == {"unfair race": False}
@@ -173,6 +235,13 @@ class TestRollBack:
             yield
 
         assert decide(LIMITS, drifted(0.2), Standing(targets=tried())).action == "retrain"
+
+    def test_one_that_reads_what_the_window_does_not_hold_is_no_way_back(self):
+        richer = Target("1.3.0", "a" * 64, {}, ("debt",))
+        found = decide(LIMITS, drifted(0.4), Standing(targets=(richer, BACK)))
+        assert found.target == BACK
+        found = decide(LIMITS, drifted(0.4), Standing(targets=(richer,)))
+        assert "1.3.0 is no way back: it reads debt, which the window does not hold" in found.because[1]
 
     def test_without_any_version_people_are_called(self):
         found = decide(LIMITS, drifted(0.4), Standing())

@@ -7,7 +7,7 @@ import pytest
 from governance.measures.drift_shapes import Shape
 from governance.monitoring import collect, facts
 from governance.monitoring.watch import WINDOW, open_watch
-from governance.training.tasks import MulticlassClassification
+from governance.training.tasks import MulticlassClassification, task_of
 from tests.unit.monitoring.test_watch import TIMES
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, World, rows
@@ -27,7 +27,8 @@ def seen(watch, monkeypatch, frame, faults=()):
     monkeypatch.setattr(facts.collect, "window_of", lambda _: answered)
     monkeypatch.setattr(facts, "reference_of", lambda _: (rows(300)[features], "snapshot 00"))
     monkeypatch.setattr(facts, "candidate_of", lambda *_: None)
-    monkeypatch.setattr(facts, "validated_scores", lambda *_: draw.random(300))
+    judged = pd.DataFrame({"prediction": 1, "label": [0, 1] * 150, "score": draw.random(300)})
+    monkeypatch.setattr(facts, "judged_rows", lambda *_: judged)
     facts.measure(watch)
     return watch.need("watched").data
 
@@ -58,10 +59,11 @@ def test_times_are_kept_as_times(watch, monkeypatch):
     moments = pd.date_range("2026-01-01", periods=300, freq="D", tz="UTC")
     frame = pd.DataFrame({"at": moments})
     found = {}
-    measured = facts.measure_window(
-        watch, frame.assign(_score=0.5, _prediction=1, _label=None), frame, np.ones(300), facts.keeping(found, frame)
-    )
-    list(measured)
+    judged = pd.DataFrame({"prediction": 1, "label": [0, 1] * 150, "score": 0.5})
+    champion = facts.Champion(None, frame, judged, task_of(watch.run.spec))
+    answered = frame.assign(_score=0.5, _prediction=1, _label=None)
+    watch.record(WINDOW, {"rows": 300, "faults": [], "snapshot": None})
+    list(facts.measure_window(watch, champion, answered, facts.keeping(found, frame)))
 
     assert found["at"].kind == "times"
 

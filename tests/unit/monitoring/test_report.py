@@ -47,8 +47,8 @@ def made(watch, monkeypatch):
 
     monkeypatch.setattr(report.collect, "window_of", lambda _: frame)
     monkeypatch.setattr(report.facts, "reference_of", lambda _: (rows(300)[features], "snapshot 00"))
-    monkeypatch.setattr(report.facts, "candidate_of", lambda *_: None)
-    monkeypatch.setattr(report, "fetch_out_of_fold", lambda *_: pd.concat([other, judged]))
+    monkeypatch.setattr(report, "candidate_of", lambda *_: None)
+    monkeypatch.setattr(report.facts, "fetch_out_of_fold", lambda *_: pd.concat([other, judged]))
     monkeypatch.setattr(second_opinion, "render", render)
     monkeypatch.setattr(report.tracking, "keep_page", keep_page)
     return calls

@@ -26,7 +26,9 @@ def context(
 ) -> dict[str, Any]:
     """Return a task's context, with what somebody typed into the trigger form or sent with the API."""
     asked = {"reason": reason, "bump": "minor", "parameters": {}, "source": None}
-    dag_run = SimpleNamespace(run_id=RUN_ID, conf=conf, triggering_user_name=started_by, run_after=datetime.now(UTC))
+    dag_run = SimpleNamespace(
+        run_id=RUN_ID, conf=conf, triggering_user_name=started_by, run_after=datetime.now(UTC), run_type="manual"
+    )
     instance = SimpleNamespace(dag_id=dag_id, task_id=task.task_id, run_id=RUN_ID)
     return {"params": asked, "dag_run": dag_run, "task": task, "task_instance": instance, "exception": error}
 

@@ -218,3 +218,29 @@ class TestStopping:
     def test_the_page_offers_it_to_who_may(self, released, as_login):
         assert "Stop the model" in as_login("maria").get(PAGE).text
         assert "may stop this model" in as_login("omar").get(PAGE).text
+
+
+class TestTheLastDrill:
+    def test_without_one_the_page_says_how_to_try(self, as_login, released):
+        assert "trigger drill_loan" in as_login("omar").get(PAGE).text
+
+    def test_the_page_says_how_long_each_step_took(self, office, as_login, released):
+        for number, total in enumerate((2.0, 4.0)):
+            seconds = {
+                "start": 9.0,
+                "ledger": 0.1,
+                "choose": 0.1,
+                "verify": 1.0,
+                "move": 0.1,
+                "serve": total,
+                "test": 0.1,
+            }
+            said = {"outcome": "served", "leaves": version("1.1.0"), **version("1.0.0"), "tried": []}
+            data = {**said, "seconds": seconds, "champion": None}
+            office.ledger.append("drill", "loan", data, actor="drill", key=f"drill:{number}")
+
+        page = as_login("omar").get(PAGE).text
+
+        assert "loan 1.0.0 would serve instead of 1.1.0 within 5.4 s." in page
+        assert "serve 4.0" in page
+        assert "start 9.0" not in page

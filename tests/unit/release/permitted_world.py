@@ -242,7 +242,8 @@ class World:
         return write_artifact(folder, model, description, signer=self.signer("artifact"), beside=beside)
 
     def judge(self, manifest: Manifest, **changes: Any) -> dict[str, Any]:
-        """Write the evidence of a candidate; ``changes`` are fields of :class:`evidence.Facts`."""
+        """Write the evidence of a candidate; ``changes`` are fields of :class:`evidence.Facts`, ``accuracy``, and what
+        else was ``measured``."""
         facts = evidence.Facts(
             version="1.0.0",
             attempt=1,
@@ -262,6 +263,7 @@ class World:
             started_by=SAM,
         )
         measured = [Measurement("performance.accuracy", changes.pop("accuracy", 0.9), 200, low=0.85, high=0.95)]
+        measured += changes.pop("measured", [])
         code = code_state(self.settings, self.spec)
         measured += provenance(code, self.people)
         document, _ = evidence.compose(replace(facts, **changes), self.spec, self.policy, self.people, code, measured)

@@ -145,3 +145,18 @@ def test_whatever_has_no_fault_can_be_calculated_with(row):
         assert frame["age"].between(18, 110).all()
         assert frame["kind"].isin([0, 1, 2]).all()
         assert frame["income"].dropna().between(0, 100_000).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "kind"),
+    [
+        (["income", "kind"], [1.5, 1], ("missing", "age")),
+        (["income", "kind", "Ms Doe"], [1.5, 1, 1], ("missing", "age")),
+        (["income", "age", "kind", "Ms Doe"], [1.5, 30, 1, 1], ("unknown", "")),
+        (["income", "age", "kind", "kind"], [1.5, 30, 1, 1], ("unknown", "")),
+        (["income", "age", "kind"], [1.5, 17, 1], ("value", "age")),
+        (["income", "age", "kind"], [1.5, 17], ("form", "")),
+    ],
+)
+def test_the_kind_of_a_fault_names_features_and_nothing_that_was_sent(columns, row, kind):
+    assert INPUTS.kind(columns, faults(columns, row)) == kind

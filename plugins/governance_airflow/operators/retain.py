@@ -1,0 +1,30 @@
+"""The task of ``retain_predictions``: let go of what every policy allows to go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RetainOperator(BaseOperator):
+    """Lets go of old predictions of all models; the task's XCom says how many segments and days went."""
+
+    def execute(self, _: Context) -> dict[str, int]:
+        """Let go of them."""
+        from governance.errors import GovernanceError, UnavailableError
+        from governance.monitoring.keep import let_go
+        from governance.settings import load_settings
+
+        try:
+            gone = let_go(load_settings())
+        except UnavailableError:
+            raise  # retried: the database may be back
+        except GovernanceError as error:
+            self.log.error("%s", error)
+            raise AirflowFailException(str(error)) from None
+        return {"segments": gone.segments, "days": gone.days}
