@@ -217,6 +217,7 @@ def test_distributions_are_drawn_then_and_now_and_their_numbers_stand_in_a_table
     assert len(labels) == 1 + len(watched.FEATURES)
     assert "self Bin Reference, 1,989 Window, 1,000 False 87.5 %" in text
     assert "Bins and values of fewer than five rows are put together." in text
+    assert "style=" not in answer.text  # the pages' policy (CSP) allows none
 
 
 def test_all_that_have_drifted_are_listed_before_the_rest_is_folded(monitor, as_login):
