@@ -306,7 +306,7 @@ def _days(found: History, chosen: Window | None, place: str, last: int) -> Itera
         state = _BY_ACTION[window.action]
         wanting = [name for name, beyond in window.decision["breaches"].items() if beyond]
         yield Day(
-            (str(window.until.day), f"{window.until.day} {window.until:%b}"),
+            (str(window.until.day), _day_of(window.until)) if _is_long(window) else (f"{window.until:%H:%M}",) * 2,
             _mark(window.action, state, wanting),
             "" if window.action in ("nothing", "silent", "too_few") else state.word,
             "warn" if window.action == "nothing" and wanting else state.tone,
@@ -326,7 +326,7 @@ def _mark(action: str, state: State, wanting: Sequence[str]) -> str:
 
 
 def _told(window: Window) -> str:
-    parts = [f"{window.until:%a} {window.until.day} {window.until:%b}: {monitoring_day.WORDS[window.action]}."]
+    parts = [f"{window.until:%a} {_end_of(window)}: {monitoring_day.WORDS[window.action]}."]
     share = window.measurement(SHARE)
     parts += [f"Drifted features {share.value:.2f}."] if share and share.value is not None else []
     return " ".join([*parts, *window.decision["because"][:1]])
@@ -472,7 +472,7 @@ def _numbers(found: History) -> dict[str, Any]:
     names += [(f"Parity difference, {attribute}", PARITY, attribute) for attribute in found.attributes]
     rows = [
         {
-            "day": _day_of(window.until),
+            "day": _end_of(window),
             "decision": monitoring_day.WORDS[window.action],
             "version": window.decided.data["version"] or words.MISSING,
             "rows": words.count(window.counted("rows")),
@@ -500,7 +500,7 @@ def _logged(found: History, window: Window, place: str, last: int) -> dict[str, 
     state = _BY_ACTION[window.action]
     return {
         "href": _address(place, window, last) + "#day",
-        "day": f"{window.until:%a} {_day_of(window.until)}",
+        "day": f"{window.until:%a} {_end_of(window)}",
         "icon": state.icon,
         "tone": state.tone,
         "strong": state.rank < 2,
@@ -529,6 +529,16 @@ def _widest(found: History, window: Window) -> str:
         return words.MISSING
     value, name = max(known)
     return f"{value:.2f} {name}"
+
+
+def _is_long(window: Window) -> bool:
+    """Say whether a window's day tells it from its neighbours; windows of hours need the time as well."""
+    return window.until - window.since >= timedelta(hours=20)
+
+
+def _end_of(window: Window) -> str:
+    day = _day_of(window.until)
+    return day if _is_long(window) else f"{day} {window.until:%H:%M}"
 
 
 def _day_of(moment: datetime) -> str:

@@ -53,6 +53,18 @@ def test_before_the_first_window_the_page_says_who_decides_it(monitor, page):
     assert "No window of loan 1.0.0 has been decided yet. monitor_loan decides on its schedule" in text
 
 
+def test_windows_of_a_day_are_told_by_their_day_and_shorter_ones_by_their_time_as_well(monitor, as_login):
+    monitor.window()
+    monitor.window(length=timedelta(minutes=20))
+    answer = as_login("tom").get(LOAN)
+    ends = [entry.data["until"] for entry in monitor.ledger.find(kind="monitoring")]
+    day, moment = (datetime.fromisoformat(end) for end in ends)
+
+    assert f">{day:%a} {day.day} {day:%b}</a>" in answer.text
+    assert f">{moment:%a} {moment.day} {moment:%b} {moment:%H:%M}</a>" in answer.text
+    assert f">{moment:%H:%M}</text>" in answer.text
+
+
 def test_one_window_is_a_history_too(monitor, as_login):
     monitor.window()
     answer = as_login("tom").get(LOAN)

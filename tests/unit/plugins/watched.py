@@ -125,10 +125,11 @@ class Monitor:
         dry_run: bool = False,
         policy: str = example.POLICY.digest,
         skip: int = 0,
+        length: timedelta = timedelta(days=1),
         decided: Decision | None = None,
     ) -> Any:
         """Enter the next window, decided by the real function; return the entry of the decision."""
-        since, until = self.until + timedelta(days=skip), self.until + timedelta(days=skip + 1)
+        since, until = self.until + timedelta(days=skip), self.until + timedelta(days=skip) + length
         self.until = until
         found = [] if faults or not rows else found if found is not None else measured(self.rng, rows=rows)
         signed = [
