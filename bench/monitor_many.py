@@ -48,6 +48,7 @@ GOAL = 3.6
 WORKERS = 2
 """Processes that release, and threads that trigger."""
 
+RETRIES, RETRY_SECONDS = 2, 10.0
 RUN, ENGINEER, REVIEWERS = "bench-first-release", "ken", ("maria", "tom")
 LONGEST = 6 * 3600.0
 NOT_WHOLE = "rows are missing"
@@ -341,6 +342,19 @@ def _trigger(conf: Mapping[str, Any]) -> Callable[[AirflowClient, str], str]:
 # --- in a process with the pipeline's rights ------------------------------------------------------------------------
 
 
+def with_retries(take: Callable[..., Any], *arguments: Any) -> Any:
+    """Take a step, and again where a service did not answer, as Airflow's tasks do: a busy machine is slow."""
+    from governance.errors import UnavailableError
+
+    for _ in range(RETRIES):
+        try:
+            return take(*arguments)
+        except UnavailableError as error:
+            print(f"Tried again: {error}", file=sys.stderr)
+            time.sleep(RETRY_SECONDS)
+    return take(*arguments)
+
+
 def take_steps(stage: str, asked: Mapping[str, Any]) -> int:
     """Take models up to the verdict, or from the signatures into service."""
     from governance.assessment import FAMILIES
@@ -356,13 +370,16 @@ def take_steps(stage: str, asked: Mapping[str, Any]) -> int:
     settings = load_settings()
     ledger = Ledger(settings.require("ledger_url"))
     request = {"reason": "To be watched"} | ({"model_uri": asked["source"]} if asked["source"] else {})
-    for name in asked["names"]:
-        for which, arguments in steps:
-            # Opened anew for each, as each task does.
-            done = step(which)(open_run(settings, ledger, name, RUN, request, ENGINEER), **arguments)
-            if done.failed:
-                print(f"{name}: {which}: {done.failed}", file=sys.stderr)
-                return 1
+
+    def take(name: str, which: str, arguments: Mapping[str, Any]) -> Any:
+        # Opened anew for each step, as each task does.
+        return step(which)(open_run(settings, ledger, name, RUN, request, ENGINEER), **arguments)
+
+    for name, (which, arguments) in itertools.product(asked["names"], steps):
+        done = with_retries(take, name, which, arguments)
+        if done.failed:
+            print(f"{name}: {which}: {done.failed}", file=sys.stderr)
+            return 1
     return 0
 
 
