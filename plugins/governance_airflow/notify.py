@@ -1,4 +1,4 @@
-"""Telling people, in Slack, once.
+"""Telling people, in Slack, once; and calling them out for incidents (:mod:`governance_airflow.pager`).
 
 A message is entered into the ledger under its key before it is sent, so that a cleared task does not repeat it. Only
 that a task failed is told even where it cannot be entered: the ledger may be what failed. No connection: it goes to the
@@ -40,7 +40,7 @@ def tell(run: Run | Operation, messages: Iterable[Message]) -> None:
         data = {"kind": message.kind, "text": message.text, "path": message.path}
         entry = run.record("message", data, key=f"message:{message.key}")
         if entry.created:
-            _send(message.text, _address(run.settings.airflow_url, message.path))
+            _tell_everywhere(message, run.model, _address(run.settings.airflow_url, message.path))
 
 
 def tell_by_hand(ledger: Ledger, airflow_url: str | None, model: str, actor: str, message: Message) -> None:
@@ -56,7 +56,7 @@ def tell_by_hand(ledger: Ledger, airflow_url: str | None, model: str, actor: str
         log.warning("Not entered into the ledger, told all the same: %s", reason)
         created = True
     if created:
-        _send(message.text, _address(airflow_url, message.path))
+        _tell_everywhere(message, model, _address(airflow_url, message.path))
 
 
 def ended(run: Run, entry: Entry, answer: Answer) -> Message:
@@ -90,6 +90,13 @@ def failed(context: Context) -> None:
     except Exception as reason:
         log.warning("Not entered into the ledger, told all the same: %s", reason)
         _send(text, _address(_airflow_url(), path))
+
+
+def _tell_everywhere(message: Message, model: str, link: str) -> None:
+    from governance_airflow import pager
+
+    pager.page(message, model, link)
+    _send(message.text, link)
 
 
 def _failure(task: Any, error: object, text: str, path: str) -> Message:

@@ -64,7 +64,7 @@ def open_incident(operation: Operation) -> Step:
     entry = incidents.open_incident(operation.ledger, change, actor=operation.asked.actor, run_id=operation.run_id)
     text = incidents.told(entry, operation.spec.owner.team)
     path = f"/plugin/governance/incidents/{operation.model}"
-    message = Message(entry.key, entry.data["cause"], text, path)
+    message = Message(entry.key, entry.data["cause"], text, path, incidents.id_of(entry))
     failed = None if entry.data["cause"] == "rolled_back" else text
     return Step({"incident": incidents.id_of(entry)}, messages=[message], failed=failed)
 

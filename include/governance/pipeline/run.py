@@ -32,15 +32,17 @@ class Message:
     Attributes:
         key: What makes it the same message; a second one with this key is not sent.
         kind: ``blocked``, ``waiting``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``,
-            ``rolled_back``, ``kept``, ``stopped``.
+            ``rolled_back``, ``kept``, ``stopped``, ``break_glass``, ``incident_closed``, ``drill``.
         text: The message, in a sentence or two.
         path: Where to look, below Airflow's address.
+        incident: Id of the incident that it says to be open, or closed: people are called out for it.
     """
 
     key: str
     kind: str
     text: str
     path: str
+    incident: str | None = None
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def sign(
 
 def _opened(desk: BreakGlassDesk, opened: Entry) -> Message:
     text = incidents.told(opened, find_spec(desk.desk.settings, opened.subject).owner.team)
-    return Message(opened.key, incidents.BREAK_GLASS, text, f"/plugin/governance/incidents/{opened.subject}")
+    path = f"/plugin/governance/incidents/{opened.subject}"
+    return Message(opened.key, incidents.BREAK_GLASS, text, path, incidents.id_of(opened))
 
 
 def _desk(request: Request) -> BreakGlassDesk:

@@ -98,7 +98,12 @@ def close_incident(
     text = f"The incident of {model} was closed by {people.name(person.id if person else login)}: {body.review.strip()}"
     key = f"{incidents.CLOSED}:{incident}"
     _tell(
-        request, later, desk, model, person.id if person else login, Message(key, "incident_closed", text, _path(model))
+        request,
+        later,
+        desk,
+        model,
+        person.id if person else login,
+        Message(key, "incident_closed", text, _path(model), incident),
     )
     return _incident(desk, closed)
 
@@ -116,7 +121,14 @@ def stop_model(request: Request, login: Signer, later: BackgroundTasks, model: s
     opened = incidents.open_incident(ledger, change, actor=person.id) if change else None
     if opened is not None and opened.created:
         text = incidents.told(opened, find_spec(settings, model).owner.team)
-        _tell(request, later, desk, model, person.id, Message(opened.key, "stopped", text, _path(model)))
+        _tell(
+            request,
+            later,
+            desk,
+            model,
+            person.id,
+            Message(opened.key, "stopped", text, _path(model), incidents.id_of(opened)),
+        )
     return StopOut(
         model=model,
         stopped=done.stopped,

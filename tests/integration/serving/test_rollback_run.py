@@ -41,6 +41,7 @@ def test_it_says_what_it_leaves_restores_and_opens_an_incident_that_people_are_t
     (message,) = incident.messages
     assert message.text.startswith("tiny was rolled back: 1.0.0 serves instead of 1.1.0. Lending: Approvals collapsed")
     assert incident.failed is None
+    assert message.incident == incident.summary["incident"]
     (one,) = incidents.of_model(house.ledger("auditor"), MODEL, house.world.keys)
     assert (one.id, one.cause, one.opened_by, one.is_open) == (incident.summary["incident"], "rolled_back", SAM, True)
     told = [event.what for event in incidents.timeline(house.ledger("auditor"), one, {SAM: "Sam"})]

@@ -266,6 +266,15 @@ class TestWhatItLeadsTo:
         assert len(told) == 2
         assert told[1].startswith("loan 1.0.0 is released without all signatures, by break-glass until")
 
+    def test_it_calls_people_out_for_its_incident_and_not_for_a_proposal(self, office, sign, monkeypatch):
+        paged: list[tuple[str, str | None]] = []
+        monkeypatch.setattr("governance_airflow.pager.page", lambda said, *_: paged.append((said.kind, said.incident)))
+
+        sign()
+
+        (one,) = incidents.of_model(office.ledger, "loan", office.desk.keys)
+        assert paged == [("break_glass", one.id)]
+
     def test_it_opens_an_incident_once_which_neither_of_the_two_closes(self, office, as_login, sign):
         sign()
         sign()

@@ -244,3 +244,22 @@ class TestTheLastDrill:
         assert "loan 1.0.0 would serve instead of 1.1.0 within 5.4 s." in page
         assert "serve 4.0" in page
         assert "start 9.0" not in page
+
+
+class TestWhoIsCalledOut:
+    @pytest.fixture
+    def paged(self, monkeypatch) -> list[tuple[str, str | None]]:
+        found: list[tuple[str, str | None]] = []
+        monkeypatch.setattr("governance_airflow.pager.page", lambda said, *_: found.append((said.kind, said.incident)))
+        return found
+
+    def test_a_closing_resolves_what_the_incident_triggered(self, paged, close, rolled_back):
+        close()
+
+        assert paged == [("incident_closed", incidents.id_of(rolled_back))]
+
+    def test_a_stop_triggers_under_the_id_of_its_incident(self, office, paged, as_login, released):
+        answer = as_login("maria").post(f"{API}/stop", json={"reason": REASON}, headers=OURS)
+
+        assert paged == [("stopped", answer.json()["incident"])]
+        assert answer.json()["incident"] == incidents.of_model(office.ledger, "loan", office.desk.keys)[0].id
