@@ -21,6 +21,7 @@ from governance.policyfile import (
     Approvals,
     Condition,
     Monitoring,
+    MonitoringText,
     NoTarget,
     Over,
     Permits,
@@ -217,7 +218,7 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         not_applicable={name: tuple(one) for name, one in {**floor.not_applicable, **mine.not_applicable}.items()},
         waivers=_waivers(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
-        monitoring=Monitoring(**{**floor.monitoring.model_dump(), **mine.monitoring.model_dump(exclude_none=True)}),
+        monitoring=_monitoring(floor.monitoring, mine.monitoring),
         rules=tuple(rules),
     )
 
@@ -522,3 +523,9 @@ def _result(
         stops=stops,
         reason=reason,
     )
+
+
+def _monitoring(floor: Monitoring, mine: MonitoringText) -> Monitoring:
+    """Return the tier's limits with the model's over them; of its own measures, the limits of both."""
+    whole = {**floor.model_dump(), **mine.model_dump(exclude_none=True)}
+    return Monitoring(**{**whole, "custom": {**floor.custom, **mine.custom}})
