@@ -23,6 +23,7 @@ from governance.policyfile import (
     Condition,
     Kept,
     Monitoring,
+    MonitoringText,
     NoTarget,
     Over,
     Permits,
@@ -224,7 +225,7 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         waivers=_waivers(mine, floor),
         break_glass=_break_glass(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
-        monitoring=Monitoring(**{**floor.monitoring.model_dump(), **mine.monitoring.model_dump(exclude_none=True)}),
+        monitoring=_monitoring(floor.monitoring, mine.monitoring),
         predictions=Kept(
             days=mine.predictions.days or floor.predictions.days,
             regulations=sorted({*floor.predictions.regulations, *mine.predictions.regulations}),
@@ -540,3 +541,9 @@ def _result(
         stops=stops,
         reason=reason,
     )
+
+
+def _monitoring(floor: Monitoring, mine: MonitoringText) -> Monitoring:
+    """Return the tier's limits with the model's over them; of its own measures, the limits of both."""
+    whole = {**floor.model_dump(), **mine.model_dump(exclude_none=True)}
+    return Monitoring(**{**whole, "custom": {**floor.custom, **mine.custom}})

@@ -140,6 +140,32 @@ class BreakGlassText(Strict):
     longest_days: int | None = Field(default=None, ge=1)
 
 
+class CustomLimit(Strict):
+    """A limit on a number of the model folder's own drift measure; where it has an interval, on the nearer end.
+
+    Attributes:
+        at_most: Above it, by the lower end, something is done.
+        at_least: … below it, by the upper end.
+        action: Train again, as for a shift, or call people.
+    """
+
+    at_most: Number | None = None
+    at_least: Number | None = None
+    action: Literal["retrain", "call"] = "call"
+
+    @model_validator(mode="after")
+    def _limits(self) -> "CustomLimit":
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("a limit needs `at_most` or `at_least`.")
+        return self
+
+    def is_as_tight_as(self, floor: "CustomLimit") -> bool:
+        """Say whether it asks for no less than another, and for the same to be done."""
+        above = floor.at_most is None or (self.at_most is not None and self.at_most <= floor.at_most)
+        below = floor.at_least is None or (self.at_least is not None and self.at_least >= floor.at_least)
+        return above and below and self.action == floor.action
+
+
 class Monitoring(Strict):
     """What a watched model must keep to, and what happens where it does not (DESIGN §5).
 
@@ -161,6 +187,7 @@ class Monitoring(Strict):
         refused_share: Share of requests that may be refused for their content; a lower end above it is a data fault.
         silent_windows: After how many windows without traffic people are told.
         reference: What is usual: the champion's training data, or the windows before.
+        custom: Limits on the numbers of the model folder's ``drift.py``, by name.
     """
 
     minimum_rows: int = Field(default=100, ge=1)
@@ -177,6 +204,7 @@ class Monitoring(Strict):
     refused_share: Number = Field(default=0.05, gt=0, lt=1)
     silent_windows: int = Field(default=3, ge=1)
     reference: Literal["training", "trailing"] = "training"
+    custom: dict[str, CustomLimit] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Monitoring":
@@ -202,6 +230,7 @@ class MonitoringText(Strict):
     refused_share: Number | None = Field(default=None, gt=0, lt=1)
     silent_windows: int | None = Field(default=None, ge=1)
     reference: Literal["training", "trailing"] | None = None
+    custom: dict[str, CustomLimit] = Field(default_factory=dict)
 
 
 class Kept(Strict):
@@ -419,6 +448,7 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
         yield from _looser(own, ("alternatives",), mine.alternatives, floor.alternatives, floor.tier)
     yield from _looser(own, ("monitoring",), mine.monitoring, floor.monitoring, floor.tier)
     yield from _looser(own, ("predictions",), mine.predictions, floor.predictions, floor.tier)
+    yield from _looser_custom(own, mine.monitoring, floor)
     for role, count in mine.approvals.roles.items():
         if count < floor.approvals.roles.get(role, 0):
             demanded = f"Tier {floor.tier} demands {floor.approvals.roles[role]}."
@@ -426,6 +456,14 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
     for name, rule in mine.rules.items():
         if name in floor.rules:
             yield from _looser(own, ("rules", name), rule, floor.rules[name], floor.tier)
+
+
+def _looser_custom(own: Document[PolicyFile], mine: MonitoringText, floor: TierFile) -> Iterator[Fault]:
+    for name, limit in mine.custom.items():
+        demanded = floor.monitoring.custom.get(name)
+        if demanded is not None and not limit.is_as_tight_as(demanded):
+            found = f"`monitoring.custom.{name}` is looser than tier {floor.tier} allows, or asks for something else."
+            yield own.fault(("monitoring", "custom", name), found, "Leave it out, or ask for no less than the tier.")
 
 
 def _added_grants(own: Document[PolicyFile], floor: TierFile) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from governance import policy as policies
 from governance import yamlfile
+from governance.errors import InputError
 from governance.policy import Policy, Slices, judge, load_policy
 from governance.policyfile import LIMITS, PolicyFile, TierFile
 from governance.records import Measurement, Outcome, Verdict
@@ -111,6 +112,30 @@ class TestTogether:
         assert (policy.monitoring.drifted_share, policy.monitoring.severe_share) == (0.05, 0.3)
         assert (policy.monitoring.retrains_per_month, policy.monitoring.reference) == (12, "trailing")
 
+    def test_limits_on_own_measures_are_those_of_both(self) -> None:
+        tier = yaml.safe_load(HIGH.read_text())
+        tier["monitoring"]["custom"] = {"tail": {"at_most": 0.2}, "gap": {"at_least": 0.5, "action": "retrain"}}
+        own = own_text(monitoring={"custom": {"tail": {"at_most": 0.1}, "mine": {"at_most": 3}}})
+        found = combined(own, tier).monitoring.custom
+        assert {name: (one.at_most, one.at_least, one.action) for name, one in found.items()} == {
+            "tail": (0.1, None, "call"), "gap": (None, 0.5, "retrain"), "mine": (3, None, "call"),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("limit", "told"),
+        [
+            ({"at_most": 0.3}, "`monitoring.custom.tail` is looser than tier high allows"),
+            ({"at_least": 0.1}, "`monitoring.custom.tail` is looser"),
+            ({"at_most": 0.1, "action": "retrain"}, "or asks for something else"),
+            ({}, "needs `at_most` or `at_least`"),
+        ],
+    )
+    def test_a_limit_on_an_own_measure_is_no_looser_than_the_tiers(self, limit: dict[str, Any], told: str) -> None:
+        tier = yaml.safe_load(HIGH.read_text())
+        tier["monitoring"]["custom"] = {"tail": {"at_most": 0.2}}
+        with pytest.raises(InputError, match=told):
+            combined(own_text(monitoring={"custom": {"tail": limit}}), tier)
+
     def test_a_tier_from_before_there_was_monitoring_is_read_with_the_defaults(self) -> None:
         assert combined(own_text(), tier_text()).monitoring.windows == 3
 
@@ -148,6 +173,7 @@ class TestLoosening:
             ({"uncommitted_changes": "warn"}, "`uncommitted_changes: warn` is looser"),
             ({"unknown_authors": "warn"}, "`unknown_authors: warn` is looser"),
             ({"monitoring": {"windows": 5}}, "`monitoring.windows: 5` is looser than tier high allows (3)"),
+            ({"monitoring": {"refused_share": 0.5}}, "`monitoring.refused_share: 0.5` is looser"),
             ({"monitoring": {"parity_difference": 0.2}}, "`monitoring.parity_difference: 0.2` is looser"),
             ({"monitoring": {"severe_share": 0.05}}, "`monitoring.severe_share: 0.05` is below `drifted_share: 0.1`"),
             (

@@ -97,7 +97,8 @@ def estimated_accuracy(
     estimation); Zadrozny and Elkan (2001), ICML, for the bins; Wang (1993), Statistica Sinica 3, for the variance.
     Ideal: that of the release.
     Limits: sees a shift of what is asked, and none of what comes true: where equal scores come true less often than
-    they did, it is too high and cannot know. ``performance.estimate_error`` says how far it was off.
+    they did, it is too high and cannot know. Too narrow where scores gather where few were validated.
+    ``performance.estimate_error`` says how far it was off.
 
     Args:
         calibration: Of the champion's validated scores.

@@ -8,9 +8,10 @@ Asked in this order, and the first that holds decides (DESIGN §5):
 3. too few rows → *too few*;
 4. the loss rose, or groups are treated apart, in so many windows in a row → *roll back*;
 5. so many features have drifted → *roll back* (severe);
-6. features have drifted, and the answers have not moved → *nothing*, and it is said to be harmless;
-7. features have drifted → *retrain*, unless one waits for signatures, was trained lately, or too often;
-8. otherwise → *nothing*.
+6. a number of the model folder's own drift measure is beyond its limit, or missing → *call*, or *retrain* as below;
+7. features have drifted, and the answers have not moved → *nothing*, and it is said to be harmless;
+8. features have drifted → *retrain*, unless one waits for signatures, was trained lately, or too often;
+9. otherwise → *nothing*.
 
 A roll back needs a version to go back to that is no worse on this very window; without one people are called.
 
@@ -38,6 +39,7 @@ LOSS_RISE = "performance.loss_rise"
 SHARE = "drift.share_drifted"
 ERROR_HERE, PARITY_HERE, MOVED_HERE = "error", "parity difference", "PSI of the answers"
 ANSWERS = "drift.prediction_psi"
+CUSTOM = "drift.custom"
 
 
 FEWEST_REFUSALS = 10
@@ -207,8 +209,8 @@ def decide(limits: Monitoring, seen: Seen, standing: Standing) -> Decision:
         standing: What happened before, and what could be done.
     """
     case = _Case(limits, seen, standing, dict(found_wanting(limits, seen)), drifted_columns(limits, seen.measured))
-    rules = (case.refused, case.silent, case.data_fault, case.too_few, case.persistent, case.severe, case.slight,
-             case.harmless)  # fmt: skip
+    rules = (case.refused, case.silent, case.data_fault, case.too_few, case.persistent, case.severe, case.custom,
+             case.slight, case.harmless)  # fmt: skip
     return next((found for rule in rules if (found := rule())), None) or case.shift()
 
 
@@ -315,6 +317,32 @@ class _Case:
             self.back("severe_share", f"{self.drifted}: severe.") if share.value >= self.limits.severe_share else None
         )
 
+    def custom(self) -> Decision | None:
+        """Numbers of the model's own: those that are missing call people, the others do what their limit says."""
+        failed = [one for one in self.seen.measured if one.name.startswith(CUSTOM) and one.value is None]
+        beyond = dict(self._beyond())
+        absent = [name for name in self.limits.custom if self.seen.measurement(f"{CUSTOM}.{name}") is None]
+        if failed or absent:
+            why = failed[0].reason if failed else f"it did not return {', '.join(absent)}"
+            said = f"The model's own drift measure is not known: {why}."
+            return self.decided("call", "custom", said, *beyond.values(), tell=True)
+        calls = [said for name, said in beyond.items() if self.limits.custom[name].action == "call"]
+        if calls:
+            return self.decided("call", "custom", *calls, tell=True)
+        return self.train("custom", " ".join(beyond.values())) if beyond else None
+
+    def _beyond(self) -> Iterator[tuple[str, str]]:
+        for name, limit in self.limits.custom.items():
+            one = self.seen.measurement(f"{CUSTOM}.{name}")
+            if one is None or one.value is None:
+                continue
+            low = one.value if one.low is None else one.low
+            high = one.value if one.high is None else one.high
+            if limit.at_most is not None and low > limit.at_most:
+                yield name, f"{name} is {one.value:.3g} (at least {low:.3g}; {limit.at_most:g} is the limit)."
+            elif limit.at_least is not None and high < limit.at_least:
+                yield name, f"{name} is {one.value:.3g} (at most {high:.3g}; {limit.at_least:g} is the limit)."
+
     def slight(self) -> Decision | None:
         if self.share >= self.limits.drifted_share:
             return None
@@ -333,12 +361,15 @@ class _Case:
         return self.decided("nothing", "prediction_drift", said, tell=True)
 
     def shift(self) -> Decision:
+        """Features and answers have moved."""
+        return self.train("drifted_share", f"{self.drifted}.")
+
+    def train(self, rule: str, said: str) -> Decision:
         """Train again, unless one waits, it was done lately, or too often."""
         limits, standing, until = self.limits, self.standing, self.seen.until
         month = [at for at in standing.retrained if at > until - timedelta(days=30)]
         changes = [at for at in (*standing.retrained, standing.rolled_back) if at is not None]
         rest = max(changes) + timedelta(days=limits.cooldown_days) if changes else until
-        said = f"{self.drifted}."
         if standing.waiting:
             hold = f"Nothing is trained while {standing.waiting} waits for signatures."
             return self.decided("nothing", "waiting", said, hold)
@@ -348,7 +379,7 @@ class _Case:
         if len(month) >= limits.retrains_per_month:
             hold = f"{len(month)} retrainings in 30 days are as many as the policy allows: a person must look."
             return self.decided("call", "retrains_per_month", said, hold, tell=True)
-        return self.decided("retrain", "drifted_share", said)
+        return self.decided("retrain", rule, said)
 
     def back(self, rule: str, said: str) -> Decision:
         """Roll back to the newest version that is no worse on this window; call people where there is none."""

@@ -29,6 +29,7 @@ from governance.pipeline import datasets
 from governance.pipeline.run import Step
 from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
 from governance.records import Lineage, Measurement
+from governance.rules.drift import measure_custom
 from governance.training.artifacts import load_artifact
 from governance.training.split import JUDGING
 from governance.training.tasks import BinaryClassification, Task, task_of
@@ -106,6 +107,7 @@ def measure_window(
     fewest, level = limits.minimum_rows, limits.false_alarms
     yield from measure_drift(champion.reference, frame, minimum_n=fewest, level=level, seen=seen)
     yield from measure_prediction_drift(champion.scores, collect.scores_of(frame), minimum_n=fewest)
+    yield from measure_custom(watch.run.spec.folder, champion.reference, frame)
     yield _importance_drift(watch, champion, frame)
     yield _loss_rise(watch, task, frame)
     yield from _estimates(watch, champion, task, frame)

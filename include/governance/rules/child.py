@@ -15,16 +15,24 @@ import contextlib
 import ctypes
 import importlib
 import json
+import math
 import os
+import pkgutil
 import platform
 import re
 import resource
 import signal
 import sys
+import time
 import types
 from typing import Any
 
 Json = Any
+
+NUMERIC = ("numpy", "pandas", "scipy")
+"""What a drift measure may import besides the standard library."""
+NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+MOST_NUMBERS = 100
 
 LARGEST_FILE = 1 << 16
 MEMORY = 1 << 30
@@ -67,9 +75,9 @@ def main() -> None:
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     run = prepared(request)
-    enclose(float(request["seconds"]), files=request["kind"] == "python")
+    enclose(float(request["seconds"]), files=request["kind"] != "rego")
     try:
-        answer = checked(run())
+        answer = CHECKS[request["kind"]](run())
     except MemoryError:
         answer = {"fault": f"it needs more than {MEMORY >> 30} GB"}
     except BaseException as error:  # whatever a rule does: its answer is one document
@@ -82,7 +90,12 @@ def prepared(request: Json) -> Any:
     """Return what runs the rule; loads the interpreter, which needs threads, before they are refused."""
     if request["kind"] == "python":
         import_what_it_names(request["source"])
-        return lambda: of_python(request)
+        return lambda: of_python(request, request["input"])
+    if request["kind"] == "drift":
+        frames = [frame(columns) for columns in request["input"]]
+        import_what_comes_late()
+        import_what_it_names(request["source"], NUMERIC)
+        return lambda: of_python(request, *frames)
     import regopy
 
     interpreter = regopy.Interpreter()
@@ -90,8 +103,34 @@ def prepared(request: Json) -> Any:
     return lambda: of_rego(interpreter, request)
 
 
-def import_what_it_names(source: str) -> None:
-    """Import the modules of the standard library that a rule names: later, their files cannot be opened."""
+def frame(columns: Json) -> Any:
+    """Return a table: name → kind and values."""
+    import pandas
+
+    made = {
+        name: pandas.to_datetime(pandas.Series(values, dtype=object), utc=True, format="ISO8601")
+        if kind == "time"
+        else pandas.Series(values, dtype="float64" if kind == "number" else object)
+        for name, (kind, values) in columns.items()
+    }
+    return pandas.DataFrame(made)
+
+
+def import_what_comes_late() -> None:
+    """Import the parts of pandas and numpy that they import at their first use only: later, no file can be opened."""
+    import numpy
+    import pandas.core
+
+    for name in dir(numpy):
+        with contextlib.suppress(AttributeError):
+            getattr(numpy, name)
+    for part in pkgutil.walk_packages(pandas.core.__path__, "pandas.core.", onerror=lambda _: None):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(part.name)
+
+
+def import_what_it_names(source: str, libraries: tuple[str, ...] = ()) -> None:
+    """Import the modules of the standard library and of ``libraries`` that a rule names, while files can be opened."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -99,9 +138,9 @@ def import_what_it_names(source: str) -> None:
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module]
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.partition(".")[0] in sys.stdlib_module_names:
+            if name.partition(".")[0] in (*sys.stdlib_module_names, *libraries):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
 
@@ -112,7 +151,7 @@ def enclose(seconds: float, *, files: bool) -> None:
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, reserved() + MEMORY),
-        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),  # what was imported is not its own time
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
         (resource.RLIMIT_NPROC, 0),
     ):
@@ -149,12 +188,12 @@ def refuse_by_the_kernel(files: bool) -> None:
         libc.prctl(SECCOMP, FILTER, ctypes.byref(program), 0, 0)
 
 
-def of_python(request: Json) -> Json:
+def of_python(request: Json, *known: Any) -> Json:
     """Run the file, and call its function with what is known."""
     module = types.ModuleType("rule")
     module.__file__ = request["name"]
     exec(compile(request["source"], request["name"], "exec"), module.__dict__)
-    return getattr(module, request["function"])(request["input"])
+    return getattr(module, request["function"])(*known)
 
 
 def of_rego(interpreter: Any, request: Json) -> Json:
@@ -194,6 +233,29 @@ def checked(answer: Json) -> Json:
         return {"fault": f"expected a reason in words, found {str(reason)[:200]!r}"}
     return {"outcome": outcome, "reason": reason[:2000]}
 
+
+def numbers(answer: Json) -> Json:
+    """Return well-formed numbers by name, each with or without an interval, anything else as a fault."""
+    if not isinstance(answer, dict) or not 1 <= len(answer) <= MOST_NUMBERS:
+        return {"fault": f"expected 1 to {MOST_NUMBERS} numbers by name, found {str(answer)[:200]}"}
+    found = {}
+    for name, given in answer.items():
+        if type(name) is not str or not NAME.fullmatch(name):
+            return {"fault": f"expected a name of small letters, digits and _, found {str(name)[:100]!r}"}
+        parts = list(given) if isinstance(given, (tuple, list)) else [given]
+        try:
+            told = [float(part) for part in parts if not isinstance(part, (str, bytes))]
+        except (TypeError, ValueError):
+            told = []
+        ordered = len(told) == 1 or (len(told) == 3 and told[1] <= told[0] <= told[2])
+        if len(told) != len(parts) or not ordered or not all(map(math.isfinite, told)):
+            return {"fault": f"{name}: expected a number, or (value, low, high) around it, found {str(given)[:100]}"}
+        found[name] = told
+    return {"numbers": found}
+
+
+CHECKS = {"python": checked, "rego": checked, "drift": numbers}
+"""What an answer must look like, by the kind of what is run."""
 
 if __name__ == "__main__":
     main()

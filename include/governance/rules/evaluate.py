@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def evaluate_code_rules(policy: Policy, spec: ModelSpec, measurements: Iterable[
 
 def parse_rego(file: Path, seconds: float) -> str | None:
     """Say what is wrong with a Rego file, without asking it anything; ``None`` where nothing is."""
-    source, fault = _source(file)
+    source, fault = source_of(file)
     if fault:
         return fault
     if not re.search(r"^\s*package\s+governance\s*$", source, re.MULTILINE):
@@ -79,15 +79,15 @@ def _shown(measurement: Measurement) -> Json:
 
 
 def _answer(rule: Rule, code: Code, given: Json, seen: int) -> Measurement:
-    source, fault = _source(code.file)
+    source, fault = source_of(code.file)
     method = f"{code.kind} {canonical.digest_of_bytes(source.encode())}" if not fault else code.kind
     said = {"fault": fault} if fault else _run(code, source, given)
     if said.get("fault"):
-        return Measurement(rule.measure, None, seen, method=method, reason=_one_line(said["fault"]))
-    return Measurement(rule.measure, NUMBERS[said["outcome"]], seen, method=method, reason=_one_line(said["reason"]))
+        return Measurement(rule.measure, None, seen, method=method, reason=one_line(said["fault"]))
+    return Measurement(rule.measure, NUMBERS[said["outcome"]], seen, method=method, reason=one_line(said["reason"]))
 
 
-def _source(file: Path) -> tuple[str, str | None]:
+def source_of(file: Path) -> tuple[str, str | None]:
     """Return the text of a rule's file, and what is wrong with it."""
     try:
         body = file.read_bytes()
@@ -109,6 +109,23 @@ def _run(code: Code, source: str, given: Json | None) -> Json:
         "source": source,
         "input": given,
     }
+    return run_apart(request, _is_decision)
+
+
+def _is_decision(said: Json) -> bool:
+    return said.keys() == {"outcome", "reason"} and said["outcome"] in NUMBERS
+
+
+def run_apart(request: Json, is_fine: Callable[[Json], bool]) -> Json:
+    """Have :mod:`governance.rules.child` answer a request, in a process without secrets and with limits.
+
+    Args:
+        request: ``kind``, ``name`` of the file, ``function``, ``seconds``, ``source``, ``input``.
+        is_fine: Whether an answer is one.
+
+    Returns:
+        What was answered, or ``fault`` and why there is no answer.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="governance-rule-") as private,
         tempfile.TemporaryFile() as asks,
@@ -125,9 +142,9 @@ def _run(code: Code, source: str, given: Json | None) -> Json:
             env={"LANG": "C.UTF-8", "HOME": private, "TMPDIR": private, "PATH": os.defpath},
             start_new_session=True,
         )
-        ended = _wait(process, code.seconds + START_SECONDS)
+        ended = _wait(process, request["seconds"] + START_SECONDS)
         answers.seek(0)
-        return _read(answers.read(LARGEST_ANSWER + 1), ended, code)
+        return _read(answers.read(LARGEST_ANSWER + 1), ended, request["seconds"], is_fine)
 
 
 def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> int | str:
@@ -151,15 +168,14 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _read(body: bytes, ended: int | str, code: Code) -> Json:
+def _read(body: bytes, ended: int | str, seconds: float, is_fine: Callable[[Json], bool]) -> Json:
     if ended == "memory":
         return {"fault": f"it needs more than {MEMORY >> 30} GB"}
     if ended == "time" or ended in (-signal.SIGALRM, -signal.SIGXCPU):
-        return {"fault": f"it took longer than {code.seconds:g} s"}
+        return {"fault": f"it took longer than {seconds:g} s"}
     try:
         said = json.loads(body)
-        fine = isinstance(said, dict) and said.keys() == {"outcome", "reason"} and said["outcome"] in NUMBERS
-        if ended == 0 and (fine or isinstance(said.get("fault"), str)):
+        if ended == 0 and isinstance(said, dict) and (isinstance(said.get("fault"), str) or is_fine(said)):
             return dict(said)
     except (ValueError, RecursionError, AttributeError, TypeError):
         pass
@@ -168,7 +184,7 @@ def _read(body: bytes, ended: int | str, code: Code) -> Json:
     return {"fault": how}
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text as one line that can be written down anywhere."""
     plain = " ".join(str(text).encode("utf-8", "replace").decode().split())
     return (plain if len(plain) <= 500 else f"{plain[:499]}…") or "no reason"

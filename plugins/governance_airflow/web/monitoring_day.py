@@ -51,6 +51,7 @@ STEPS = (
     Step("Measured loss", frozenset({"loss"}), frozenset({"roll_back", "call"})),
     Step("Fairness breach", frozenset({"parity_difference"}), frozenset({"roll_back", "call"})),
     Step("Severe shift", frozenset({"severe_share", "missing"}), frozenset({"roll_back", "call"})),
+    Step("Own measures", frozenset({"custom"}), frozenset({"call", "retrain"})),
     Step("No material shift", frozenset({"drifted_share"}), frozenset({"nothing"})),
     Step("Harmless shift", frozenset({"prediction_drift"}), frozenset({"nothing"})),
     Step(
@@ -187,6 +188,7 @@ def _answers(found: History, window: Window) -> dict[str, str]:
         "Measured loss": f"no · {_loss(window.measurement(LOSS_RISE))}",
         "Fairness breach": f"no · {_apart(found, window)}",
         "Severe shift": f"no · {_of(share, limits.severe_share if limits else None)}",
+        "Own measures": "no · within limits" if limits and limits.custom else "none limited",
         "No material shift": f"no · {_of(share, limits.drifted_share if limits else None)}",
         "Harmless shift": f"no · {_of(answers, limits.prediction_drift if limits else None)}",
         "Material shift": "",

@@ -68,7 +68,8 @@ class Watched:
 
     def serves(self, evidence: Entry, version: str) -> Entry:
         document = evidence.data["evidence"]
-        facts = {"version": version, "evidence": evidence.data["digest"], "previous": None, "run_id": "run"}
+        facts = {"version": version, "evidence": evidence.data["digest"], "previous": None}
+        facts |= {"run_id": evidence.data["run_id"]}
         facts |= {"manifest": document["artifact"]["manifest"]}
         facts |= {"registry_version": document["model"]["registry_version"]}
         return self._record("release", f"release:{evidence.data['digest']}", facts)

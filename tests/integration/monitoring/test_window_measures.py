@@ -44,6 +44,33 @@ def test_a_model_whose_explanation_fails_has_no_value_and_is_measured_otherwise(
     assert found["drift.share_drifted"].value == 0
 
 
+OWN = """
+def measure(reference, current):
+    shares = [float((side["income"] > 8_000).mean()) for side in (reference, current)]
+    return {"rich": shares[1] - shares[0]}
+"""
+
+
+def test_a_measure_of_the_models_own_is_measured_limited_and_acted_on(watched, champion):
+    folder = watched.house.world.spec.folder
+    (folder / "drift.py").write_text(OWN)
+    limits = "monitoring: {custom: {rich: {at_most: 0.05, action: retrain}}}\n"
+    (folder / "policy.yaml").write_text((folder / "policy.yaml").read_text() + limits)
+    frame = usual()
+    frame.loc[:60, "income"] = 8_500.0
+    watch = watched.watch_of(frame, champion)
+    found = watched.decided(watch)
+    assert (found["action"], found["rule"]) == ("retrain", "custom")
+    assert found["because"][0].startswith("rich is 0.")
+
+
+def test_a_measure_of_the_models_own_that_fails_calls_people(watched, champion):
+    (watched.house.world.spec.folder / "drift.py").write_text("def measure(reference, current): return 1 / 0\n")
+    found = watched.decided(watched.watch_of(usual(), champion))
+    assert (found["action"], found["rule"], found["tell"]) == ("call", "custom", True)
+    assert "ZeroDivisionError" in found["because"][0]
+
+
 def test_before_labels_come_it_is_estimated_how_right_the_answers_are(watched, champion):
     found = measured(watched, watched.watch_of(usual(), champion))
     estimate = found["performance.estimated_accuracy"]

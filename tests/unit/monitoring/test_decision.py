@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.monitoring.decision import Before, Refused, Seen, Standing, Target, decide
-from governance.policyfile import Monitoring
+from governance.policyfile import CustomLimit, Monitoring
 from governance.records import Measurement
 
 DAY = timedelta(days=1)
@@ -138,6 +138,55 @@ def test_where_only_another_version_answered_it_is_no_silence():
         "too_few",
         "700 more are of versions that served before, and are judged by nobody.",
     )
+
+
+class TestOwnMeasures:
+    """Numbers of the model folder's ``drift.py``."""
+
+    CALLS = LIMITS.model_copy(update={"custom": {"tail": CustomLimit(at_most=0.2)}})
+    TRAINS = LIMITS.model_copy(update={"custom": {"tail": CustomLimit(at_most=0.2, action="retrain")}})
+    LEAST = LIMITS.model_copy(update={"custom": {"tail": CustomLimit(at_least=0.2)}})
+
+    @staticmethod
+    def tail(value, *ends):
+        return window(Measurement("drift.custom.tail", value, 1000, {}, *ends))
+
+    @pytest.mark.parametrize(
+        ("limits", "measured", "action"),
+        [
+            (CALLS, (0.3,), "call"),
+            (CALLS, (0.3, 0.25, 0.35), "call"),
+            (CALLS, (0.3, 0.15, 0.45), "nothing"),  # may be chance
+            (CALLS, (0.2,), "nothing"),
+            (TRAINS, (0.3,), "retrain"),
+            (LEAST, (0.1,), "call"),
+            (LEAST, (0.1, 0.05, 0.3), "nothing"),
+            (LIMITS, (9.0,), "nothing"),  # nobody limits it
+        ],
+    )
+    def test_a_limit_is_compared_with_the_nearer_end(self, limits, measured, action):
+        assert decided(self.tail(*measured), limits)[0] == action
+
+    def test_it_is_said_which_number_crossed_which_limit(self):
+        found = decide(self.CALLS, self.tail(0.3, 0.25, 0.35), Standing())
+        assert (found.rule, found.because, found.tell) == (
+            "custom", ("tail is 0.3 (at least 0.25; 0.2 is the limit).",), True,
+        )  # fmt: skip
+
+    def test_training_for_it_has_to_wait_as_for_any_shift(self):
+        assert decided(self.tail(0.3), self.TRAINS, waiting="1.1.0") == ("nothing", "waiting")
+        lately = tuple(MONDAY - days * DAY for days in (10, 20))
+        assert decided(self.tail(0.3), self.TRAINS, retrained=lately) == ("call", "retrains_per_month")
+
+    def test_a_failure_calls_people_whether_or_not_anything_is_limited(self):
+        failed = window(Measurement("drift.custom", None, 1000, reason="drift.py: it took longer than 20 s"))
+        for limits in (LIMITS, self.TRAINS):
+            found = decide(limits, failed, Standing())
+            assert (found.action, found.rule) == ("call", "custom")
+            assert "it took longer than 20 s" in found.because[0]
+
+    def test_a_number_that_is_limited_and_not_returned_calls_people(self):
+        assert decided(window(), self.TRAINS) == ("call", "custom")
 
 
 def test_too_few_rows_decide_nothing_whatever_they_show():
