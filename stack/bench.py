@@ -33,7 +33,7 @@ EMPTY = "empty_tasks"
 SECONDS = 900
 PARSES = 5
 
-WATCHED, WINDOWS = 20, 40
+WATCHED, WINDOWS = 20, 50
 """Copies of a model that are watched, and windows without drift of each kind and size, unless more are asked for."""
 
 Row = tuple[str, float, float, str]
