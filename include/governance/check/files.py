@@ -12,32 +12,44 @@ from governance.yamlfile import Fault
 Json = Any
 
 FIT = "Write `def fit(frame, params):`; it returns a fitted classifier."
+MEASURE = "Write `def measure(reference, current):`; it returns numbers by name (docs/monitoring.md)."
 
 
 def train(folder: Path) -> Iterator[Fault]:
     """Yield what is wrong with ``train.py``: missing, not Python, or without ``fit(frame, params)``."""
-    path = folder / "train.py"
+    yield from _defines(folder / "train.py", "fit", "a frame and parameters", FIT)
+
+
+def drift(folder: Path) -> Iterator[Fault]:
+    """Yield what is wrong with ``drift.py``, where there is one: not Python, or no ``measure(reference, current)``."""
+    path = folder / "drift.py"
+    if path.exists():
+        yield from _defines(path, "measure", "two tables", MEASURE)
+
+
+def _defines(path: Path, name: str, given: str, remedy: str) -> Iterator[Fault]:
+    """Yield why a file has no function of this name that takes two arguments."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except OSError:
-        yield Fault(path, 1, "This file is missing.", FIT)
+        yield Fault(path, 1, "This file is missing.", remedy)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         yield Fault(path, line, f"This is not Python: {getattr(error, 'msg', error)}.", "Correct it.")
     else:
-        yield from _fit(path, tree)
+        yield from _function(path, tree, name, given, remedy)
 
 
-def _fit(path: Path, tree: ast.Module) -> Iterator[Fault]:
+def _function(path: Path, tree: ast.Module, name: str, given: str, remedy: str) -> Iterator[Fault]:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    function = functions.get("fit")
+    function = functions.get(name)
     if function is None:
-        yield Fault(path, 1, "No function `fit` is defined at the top level.", FIT)
+        yield Fault(path, 1, f"No function `{name}` is defined at the top level.", remedy)
     elif isinstance(function, ast.AsyncFunctionDef):
-        yield Fault(path, function.lineno, "`fit` is asynchronous.", FIT)
+        yield Fault(path, function.lineno, f"`{name}` is asynchronous.", remedy)
     elif not _takes_two(function.args):
         written = ast.unparse(function.args)
-        yield Fault(path, function.lineno, f"`fit({written})` cannot be called with a frame and parameters.", FIT)
+        yield Fault(path, function.lineno, f"`{name}({written})` cannot be called with {given}.", remedy)
 
 
 def _takes_two(arguments: ast.arguments) -> bool:

@@ -120,6 +120,7 @@ def _collect(found: list[Fault], read: Callable[[], Read]) -> Read | None:
 def _questions(folder: Path, parts: Parts) -> Iterator[Fault]:
     if parts.spec is None or parts.spec.trained == "here":
         yield from files.train(folder)
+    yield from files.drift(folder)
     if parts.spec:
         yield from files.contract(parts.spec)
         yield from spec.faults(parts.spec)

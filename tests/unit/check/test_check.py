@@ -483,6 +483,26 @@ def test_a_train_file_without_a_usable_fit_is_told(
 
 
 @pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("def drift(reference, current):\n    pass\n", "No function `measure` is defined at the top level."),
+        ("def measure(frame):\n    pass\n", "`measure(frame)` cannot be called with two tables."),
+        ("def measure(", "This is not Python"),
+    ],
+)
+def test_a_drift_file_without_a_usable_measure_is_told_and_none_need_be_there(
+    checkout: Checkout, written: str, found: str
+) -> None:
+    assert faults_of(checkout) == []
+    path = checkout.path("train").with_name("drift.py")
+    path.write_text(written)
+
+    (fault,) = faults_of(checkout)
+
+    assert (checkout.root / fault.file, found in fault.found) == (path, True)
+
+
+@pytest.mark.parametrize(
     "signature", ["frame, params", "frame, params, verbose=False", "*arguments", "data, params={}"]
 )
 def test_any_signature_that_takes_a_frame_and_parameters_will_do(checkout: Checkout, signature: str) -> None:
