@@ -242,6 +242,8 @@ def _importance_drift(watch: Watch, champion: Champion, frame: "pd.DataFrame") -
         return Measurement("drift.importance_psi", None, n, reason=few)
     model = load_version(watch, champion.candidate)
     names, task = model.description.columns, champion.task.name
+    if absent := sorted(set(names) - (set(champion.reference.columns) & set(frame.columns))):
+        return Measurement("drift.importance_psi", None, n, reason=f"not in the window: {', '.join(absent)}")
     favourable = model.description.favourable if isinstance(champion.task, BinaryClassification) else None
     sides = (draw(champion.reference[names], REFERENCE_ROWS, 0), draw(frame[names], EXPLAINED, 0))
     try:

@@ -126,8 +126,8 @@ def test_what_was_killed_in_between_is_done_again_and_changes_nothing(database, 
 
     log = open_log()
 
-    wait_until(lambda: not files(tmp_path), 30, "the file is gone")
-    assert (log.state()["written"], log.state()["waiting"], log.state()["lost"]) == (0, 0, 0)
+    wait_until(lambda: not files(tmp_path) and log.state()["waiting"] == 0, 30, "the file is gone and counted")
+    assert (log.state()["written"], log.state()["lost"]) == (0, 0)
     assert rows_of(database) == ["r-1"]
     assert rows_of(database, "SELECT count(*) FROM predictions.protected") == [1]
     assert len(database.ledger("auditor").find("predictions")) == 1
