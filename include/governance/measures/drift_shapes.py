@@ -34,6 +34,9 @@ LONGEST_NAME = 60
 DIGITS = 4
 """Digits of the ends of a range, of the span of all of them."""
 
+MOST_DIGITS = 20
+"""So many more are tried before an end is kept as it is."""
+
 
 @dataclass(frozen=True)
 class Bin:
@@ -166,16 +169,25 @@ def _is_endless(one: Sequence[float]) -> bool:
 
 
 def _rounded(bins: list[list[float]]) -> list[Bin]:
-    """Return the bins with rounded ends; a number that is a bin of its own stays what it is."""
+    """Return the bins with rounded ends; a number that is a bin of its own stays what it is, and in its order."""
     own = {low for low, high, *_ in bins if low == high}
     ends = [end for one in bins for end in one[:2] if math.isfinite(end)]
     span = max(ends) / 2 - min(ends) / 2 if ends else 0.0
     largest = span or max((abs(end) for end in ends), default=0.0)
     digits = DIGITS - 1 - math.floor(math.log10(largest)) if largest else 0
 
-    def told(end: float) -> float | None:
-        if not math.isfinite(end):
-            return None
-        return end if end in own else float(np.round(end, digits)) + 0.0
+    def told(digits: int) -> dict[float, float]:
+        return {end: end if end in own else _round(end, digits) for end in sorted(set(ends))}
 
-    return [Bin(told(low), told(high), None, int(r), int(c)) for low, high, r, c in bins]
+    # Beside numbers that stay, a rounded end may fall on their other side: it then has more digits.
+    finer = (told(digits + more) for more in range(MOST_DIGITS))
+    found = next(
+        (one for one in finer if list(one.values()) == sorted(one.values())), dict(zip(ends, ends, strict=True))
+    )
+    return [Bin(found.get(low), found.get(high), None, int(r), int(c)) for low, high, r, c in bins]
+
+
+def _round(end: float, digits: int) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = float(np.round(end, digits)) + 0.0
+    return rounded if math.isfinite(rounded) else end

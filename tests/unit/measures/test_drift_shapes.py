@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from governance.measures import drift_counts, drift_distances
@@ -109,6 +109,8 @@ NUMBERS = st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.sampled_f
 
 
 @given(NUMBERS, NUMBERS)
+@example([], [0.0] * 4 + [1.0] * 5 + [2.0] * 4 + [19999.0, -1.0])  # rounded to tens, an end would pass the one
+@example([], [0.0, 1.7976500000000002e308])  # which cannot be rounded up
 def test_whatever_the_numbers_no_row_is_lost_and_no_bin_is_small(reference, current):
     found = shape(reference, current, "float64")
 
