@@ -12,6 +12,8 @@ have been on the day: what arrived later than its cut-off is not seen.
 **By hand**: trigger it with `since` and `until`; without, it looks at the last 24 hours.
 """
 
+from typing import Any
+
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain, get_parsing_context
 
 from governance_airflow.models import common, governed_models
@@ -28,6 +30,9 @@ FORM = {
         None, description="What arrived later is not seen; by default half a minute after its end.", **MOMENT
     ),
 }
+
+LAST: dict[str, Any] = {"priority_weight": 0, "max_active_tis_per_dag": 1}
+"""What nothing waits for takes nobody's place: one at a time, after everything else."""
 
 # The DAG processor asks for all of them, a running task for its own only.
 wanted = get_parsing_context().dag_id
@@ -47,7 +52,7 @@ for model in governed_models(only=wanted):
         decide = Decide(task_id="decide", step="decide", doc_md=for_task("decide"), **of)
         retrain = Act(action="retrain", trigger_dag_id=f"govern_{model.name}", doc_md=for_task("act"), **of)
         roll_back = Act(action="roll_back", trigger_dag_id=f"rollback_{model.name}", doc_md=for_task("act"), **of)
-        report = Watch(task_id="report", step="report", doc_md=for_task("report"), priority_weight=0, **of)
+        report = Watch(task_id="report", step="report", doc_md=for_task("report"), **LAST, **of)
 
         chain(collect, measure, decide, [retrain, roll_back, report])
 

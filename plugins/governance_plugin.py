@@ -74,6 +74,17 @@ def guarded(app: Any) -> Any:
     return CallGuard(app)
 
 
+def linked(app: Any) -> Any:
+    """Return the API server with links to ``/monitoring`` itself, which a place of Airflow's plugins does not match."""
+    page = SharedLink("")
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        here = scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) == "/monitoring"
+        await (page if here else app)(scope, receive, send)
+
+    return answer
+
+
 class GovernancePlugin(AirflowPlugin):
     """Puts Governance into Airflow's navigation, and the application behind it."""
 
@@ -85,7 +96,10 @@ class GovernancePlugin(AirflowPlugin):
             for place in ("review", "waivers", "incidents", "monitoring")
         ),
     ]
-    fastapi_root_middlewares = [{"name": "governance call guard", "middleware": guarded}]  # noqa: RUF012
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"name": "governance call guard", "middleware": guarded},
+        {"name": "governance links", "middleware": linked},
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Governance",

@@ -1,6 +1,7 @@
 """``governance decision``: what was decided about a watched model, when, by which rule and why, in sentences."""
 
 from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from governance.commands.answer import NO, UNDECIDED, YES, Answer, line
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 KIND = "monitoring"
-SHOWN = 10
+SHOWN, LOOKBACK = 10, 400
 CODES = {"nothing": YES, "silent": UNDECIDED, "too_few": UNDECIDED}
 """Action → exit code; every other is 2: something is wrong, or something was done about it."""
 
@@ -36,12 +37,10 @@ def decision(settings: Settings, model: str, day: str | None, *, history: int | 
     ledger = open_ledger(settings)
     expect_known(settings, ledger, model)
     wanted = _day(day)
-    found: list[Entry] = []
-    for entry in ledger.backwards(KIND, model):
-        if wanted is None or datetime.fromisoformat(entry.data["until"]).date() == wanted:
-            found.append(entry)
-        if wanted is None and len(found) >= (history or 1):
-            break
+    read = islice(ledger.backwards(KIND, model), None if wanted else LOOKBACK)
+    known = [entry for entry in read if wanted in (None, _end_of(entry).date())]
+    # By when the windows ended, as on the page: one that was looked at late is not the last.
+    found = sorted(known, key=_end_of, reverse=True)[: None if wanted else history or 1]
     if not found:
         when = f" about a window that ended on {wanted}" if wanted else ""
         raise InputError(
@@ -53,6 +52,10 @@ def decision(settings: Settings, model: str, day: str | None, *, history: int | 
         return Answer({"decisions": documents}, lambda out: _list(out, documents))
     code = CODES.get(documents[0]["decision"]["action"], NO)
     return Answer({**documents[0], "others": documents[1:]}, lambda out: _show(out, documents), code)
+
+
+def _end_of(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry.data["until"])
 
 
 def _day(text: str | None) -> date | None:

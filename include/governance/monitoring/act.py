@@ -39,7 +39,7 @@ def order_of(watch: Watch, action: str) -> Order | str:
     if entry.data["dry_run"]:
         return f"Decided was to {HEADLINES[action]}, but this model's monitoring is a dry run (model.yaml)."
     reason = " ".join(found["because"])[:1000]
-    target = {"to": found["target"]["version"]} if action == "roll_back" else {}
+    target = {"to": found["target"]["version"]} if found["target"] else {}
     return Order(_run_id(entry), {"reason": reason, "decision": entry.key, **target})
 
 

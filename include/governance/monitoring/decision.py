@@ -105,11 +105,17 @@ class Before:
         until: Where it ended.
         action: What was decided.
         breaches: What was found wanting (``loss``, ``unfair race``), and whether: what could not be judged is absent.
+        since: Where it began; its end where that is not known.
     """
 
     until: datetime
     action: Action
     breaches: Mapping[str, bool] = field(default_factory=dict)
+    since: datetime | None = None
+
+    def overlaps(self, other: "Before") -> bool:
+        """Say whether both hold the same moment."""
+        return (self.since or self.until) < other.until and (other.since or other.until) < self.until
 
 
 @dataclass(frozen=True)
@@ -157,12 +163,14 @@ class Standing:
             is fetched and tried on the window then.
         waiting: The candidate that waits for signatures, or is on its way.
         released: When the champion began to serve.
+        without_target: What the policy says where there is no version to go back to.
         retrained: When a monitor last asked for each of its retrainings.
         rolled_back: When this model was last rolled back.
     """
 
     before: Sequence[Before] = ()
     targets: Iterable[Target] = ()
+    without_target: Literal["suspend", "keep_and_call"] = "keep_and_call"
     waiting: str | None = None
     released: datetime | None = None
     retrained: Sequence[datetime] = ()
@@ -302,8 +310,7 @@ class _Case:
         """A loss, or an unfairness, in this window and in enough before it."""
         for name in (name for name, found in self.breaches.items() if found):
             judged = [one for one in self.standing.before if name in one.breaches and one.until <= self.seen.since]
-            latest = sorted(judged, key=lambda one: one.until, reverse=True)[: self.limits.windows - 1]
-            if len(latest) == self.limits.windows - 1 and all(one.breaches[name] for one in latest):
+            if _in_a_row(name, judged) >= self.limits.windows - 1:
                 times = f", in {self.limits.windows} windows in a row." if self.limits.windows > 1 else "."
                 return self.back("loss" if name == LOSS else "parity_difference", self.wanting(name) + times)
         return None
@@ -349,7 +356,7 @@ class _Case:
         limit = f"below the {self.limits.drifted_share:.0%} at which a model is trained again"
         little = f"By more than chance, but by little, have moved: {_listed(self.flagged)}." if self.flagged else ""
         said = f"{self.drifted}, {limit}." if self.share else little or "No feature has drifted."
-        return self.decided("nothing", "drifted_share", said, *self.watched(), tell=any(self.breaches.values()))
+        return self.decided("nothing", "drifted_share", *self.watched(), said, tell=any(self.breaches.values()))
 
     def harmless(self) -> Decision | None:
         moved = self.seen.measurement(ANSWERS)
@@ -389,7 +396,12 @@ class _Case:
                 why = f"Back to {target.version}: {target.why(rule)}"
                 return self.decided("roll_back", rule, said, why, target=target)
             worse.append(f"{target.version} is no way back: {target.why(rule)}")
-        return self.decided("call", rule, said, *(worse or ["No earlier version has a valid permit."]), tell=True)
+        none = worse or ["No earlier version has a valid permit."]
+        if self.standing.without_target == "suspend":
+            return self.decided(
+                "roll_back", rule, said, *none, "So it is stopped: the policy suspends what has no way back."
+            )
+        return self.decided("call", rule, said, *none, tell=True)
 
     def watched(self) -> list[str]:
         """Say what was found wanting in this window, but not yet in enough of them."""
@@ -420,6 +432,23 @@ class _Case:
         n = share.n if share else 0
         farthest = self.flagged[: round(self.share * n)]
         return f"{self.share:.0%} of {n} features have drifted{_named(farthest)}"
+
+
+def _in_a_row(name: str, judged: Iterable[Before]) -> int:
+    """Return in how many windows before, none of which overlap, something was found wanting without one in between.
+
+    Anybody who may start a monitor may have it look at any window. So one that overlaps another counts once, and a part
+    of a bad window that is not bad by itself interrupts nothing.
+    """
+    latest = sorted(judged, key=lambda one: one.until, reverse=True)
+    bad = [one for one in latest if one.breaches[name]]
+    counted: list[Before] = []
+    for one in latest:
+        if one.breaches[name]:
+            counted += [] if any(one.overlaps(other) for other in counted) else [one]
+        elif not any(one.overlaps(other) for other in bad):
+            break
+    return len(counted)
 
 
 def _parity(measured: Sequence[Measurement], attribute: str) -> Measurement:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from governance.assessment import measure_groups
+from governance.catalog import ModelSpec
 from governance.data import snapshots
 from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
@@ -28,6 +29,7 @@ from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch, candida
 from governance.pipeline import datasets
 from governance.pipeline.run import Step
 from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
+from governance.predictions.labels import values_of
 from governance.records import Lineage, Measurement
 from governance.rules.drift import measure_custom
 from governance.training.artifacts import load_artifact
@@ -276,7 +278,7 @@ def _fairness(watch: Watch, task: Task, frame: "pd.DataFrame") -> list[Measureme
     columns = spec.protected_columns
     if not spec.protected or not set(columns) <= set(frame.columns) or not isinstance(task, BinaryClassification):
         return []
-    groups = derive(frame, spec.protected)
+    groups = groups_of(spec, frame)
     minimum = watch.run.policy.minimum_n
     answers = task.labels(frame[collect.PREDICTION])
     given = {name: groups[name].to_numpy() for name in groups.columns}
@@ -289,6 +291,22 @@ def _fairness(watch: Watch, task: Task, frame: "pd.DataFrame") -> list[Measureme
     known = {name: group[which] for name, group in given.items()}
     right = [one for one in measure_groups(spec, task, truth, told, known, minimum) if one.name not in decided]
     return [*selected, *right]
+
+
+def groups_of(spec: ModelSpec, frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the group of each row by protected attribute.
+
+    Callers say which: a value that the spec does not know is taken for not known, for it must not hide all others.
+    """
+    import pandas as pd
+
+    told = frame[list(spec.protected_columns)].copy()
+    for column, known in values_of(spec):
+        if known is float or (isinstance(known, tuple) and not any(isinstance(one, str) for one in known)):
+            told[column] = pd.to_numeric(told[column], errors="coerce")
+        if isinstance(known, tuple):
+            told[column] = told[column].where(told[column].isin(known))
+    return derive(told, spec.protected)
 
 
 def _lineage(watch: Watch) -> Lineage:

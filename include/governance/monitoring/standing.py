@@ -32,6 +32,7 @@ def standing_of(watch: Watch) -> Standing:
     return Standing(
         before=[_before(data) for data in mine],
         targets=_targets(watch),
+        without_target=watch.run.policy.no_rollback_target,
         waiting=waiting(watch),
         retrained=[
             _moment(data) for data in decided if data["decision"]["action"] == "retrain" and not data["dry_run"]
@@ -78,7 +79,7 @@ def _decided(watch: Watch) -> Iterator[Mapping[str, Any]]:
 
 def _before(data: Mapping[str, Any]) -> Before:
     found = data["decision"]
-    return Before(_moment(data), found["action"], found["breaches"])
+    return Before(_moment(data), found["action"], found["breaches"], datetime.fromisoformat(data["since"]))
 
 
 def _moment(data: Mapping[str, Any]) -> datetime:
@@ -132,12 +133,11 @@ def _how_wrong(watch: Watch, candidate: Entry, frame: "pd.DataFrame", *, answers
 
 def _parity(watch: Watch, frame: "pd.DataFrame", answers: Any) -> dict[str, float]:
     from governance.assessment import measure_groups
-    from governance.data.protected import derive
 
     spec = watch.run.spec
     if not spec.protected or not set(spec.protected_columns) <= set(frame.columns):
         return {}
-    groups = derive(frame, spec.protected)
+    groups = facts.groups_of(spec, frame)
     given = {name: groups[name].to_numpy() for name in groups.columns}
     measured = measure_groups(spec, task_of(spec), answers, answers, given, watch.run.policy.minimum_n)
     differences = [

@@ -8,7 +8,7 @@ Not guaranteed: that they are true. Whoever may send labels can move what the mo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,14 @@ class Expected:
         model: The model's name.
         classes: The target's values, where all are known.
         example: One value of the target whose type the others share, where only that is known.
-        protected: The raw columns that protected attributes are made from.
+        protected: The raw columns that protected attributes are made from, and the values of each; ``None`` where any
+            will do, a type where any of the type.
     """
 
     model: str
     classes: tuple[Any, ...] | None
     example: Any
-    protected: frozenset[str]
+    protected: Mapping[str, tuple[Any, ...] | type | None]
 
     @classmethod
     def of(cls, spec: ModelSpec) -> "Expected":
@@ -60,7 +61,7 @@ class Expected:
         classes = tuple(target.classes) if target.classes else None
         if target.favourable in (0, 1) and classes is None:
             classes = (0, 1)
-        return cls(spec.name, classes, target.favourable, frozenset(spec.protected_columns))
+        return cls(spec.name, classes, target.favourable, dict(values_of(spec)))
 
     def label(self, given: Any) -> Any:
         """Return a label in the one form in which it is kept.
@@ -85,7 +86,7 @@ class Expected:
         """Return protected values in the form in which they are kept; those that are missing are left out.
 
         Raises:
-            ValueError: A column is not one of the spec's, or a value is no scalar.
+            ValueError: A column is not one of the spec's, or a value is no scalar, or none that the spec knows.
         """
         if not isinstance(given, Mapping):
             raise ValueError(f"expected protected values as an object, found {_shown(given)}")
@@ -97,7 +98,33 @@ class Expected:
         for name, value in values.items():
             if isinstance(value, str) and len(value) > LONGEST:
                 raise ValueError(f"{name}: expected at most {LONGEST} characters, found {len(value)}")
+            if value is not None:
+                _require_value(name, value, self.protected[name])
         return {name: value for name, value in values.items() if value is not None}
+
+
+def values_of(spec: ModelSpec) -> Iterator[tuple[str, tuple[Any, ...] | type | None]]:
+    """Yield each protected column with the values that its attribute is made from."""
+    for attribute in spec.protected.values():
+        for column in attribute.columns:
+            if attribute.indicators:
+                yield column, (0, 1)
+            elif attribute.values:
+                yield column, tuple(attribute.values.values())
+            else:
+                yield column, float if attribute.bands else None
+
+
+def _require_value(name: str, value: Any, known: tuple[Any, ...] | type | None) -> None:
+    if known is float and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"{name}: expected a number, found {_shown(value)}")
+    if isinstance(known, tuple) and not any(value == one and _alike(value, one) for one in known):
+        raise ValueError(f"{name}: expected one of {', '.join(map(str, known))}, found {_shown(value)}")
+
+
+def _alike(value: Any, other: Any) -> bool:
+    """Say whether both are truth values, both texts, or both numbers: 1 and true are equal to Python."""
+    return all(isinstance(value, kind) == isinstance(other, kind) for kind in (bool, str))
 
 
 def check(items: Sequence[Any], expected: Expected) -> list[Item]:

@@ -188,8 +188,8 @@ def _read(connection: "Connection", values: dict[str, Any]) -> Logged:
         connection.execute("SET LOCAL timezone = 'UTC'")
         segments = connection.execute(_SEGMENTS, values).fetchall()
         rows, features = _predictions(connection, values, segments)
-        labels = _later(connection, _LABELS, values, lambda table: table)
-        protected = _later(connection, _PROTECTED, values, _taken_apart)
+        labels = _later(connection, _LABELS, values)
+        protected = _taken_apart(_later(connection, _PROTECTED, values))
         row = connection.execute(_UNMATCHED, values).fetchone()
         refused = connection.execute(_REFUSED, values).fetchall()
         arrived = _copied(connection, _ARRIVED, values, lambda body: _table(body, _FIRST_LABELS))
@@ -406,11 +406,9 @@ def _ambiguous(rows: "pd.DataFrame", features: "pd.DataFrame") -> "pd.MultiIndex
     return pd.MultiIndex.from_frame(differ[KEYS][differ.duplicated(KEYS, keep=False)].drop_duplicates())
 
 
-def _later(
-    connection: "Connection", query: str, values: dict[str, Any], parse: "Callable[[pa.Table], pa.Table]"
-) -> "pa.Table":
+def _later(connection: "Connection", query: str, values: dict[str, Any]) -> "pa.Table":
     """Return what arrived later for the window, oldest first."""
-    table = _copied(connection, query, values, lambda body: parse(_table(body, _LATER)))
+    table = _copied(connection, query, values, lambda body: _table(body, _LATER))
     return table.take(_sorted(table, [("id", "ascending")]))
 
 
@@ -428,11 +426,35 @@ def _newest_labels(table: "pa.Table") -> Any:
 
 
 def _taken_apart(table: "pa.Table") -> "pa.Table":
-    values = _objects(table["value"])
+    import pyarrow as pa
+
+    try:
+        values = _objects(table["value"])
+    except pa.ArrowInvalid:  # a column holds numbers here and texts there: one such row must not hide all others
+        values = _as_texts(table["value"].to_pylist())
     kept = table.drop_columns(["value"])
     for name in values.column_names:
         kept = kept.append_column(f"v.{name}", values[name])
     return kept
+
+
+def _as_texts(objects: "list[str]") -> "pa.Table":
+    """Return JSON objects as a table; a column whose values are not of one kind as texts."""
+    import json
+
+    import pyarrow as pa
+
+    parsed = [json.loads(text) for text in objects]
+    names = sorted({name for one in parsed for name in one})
+    columns = {}
+    for name in names:
+        values = [one.get(name) for one in parsed]
+        numbers = all(
+            value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values
+        )
+        told = [None if v is None else float(v) if numbers else str(v) for v in values]
+        columns[name] = pa.array(told, pa.float64() if numbers else pa.string())
+    return pa.table(columns)
 
 
 def _newest_values(table: "pa.Table") -> Any:

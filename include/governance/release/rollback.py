@@ -239,6 +239,8 @@ class _Rollback:
 
     def _targets(self, now: datetime) -> list[Target]:
         to = self.asked.data["to"]
+        if to is None and self._is_decided_without_target():
+            return []
         if to is None:
             return targets(self.settings, self.ledger, self.model, now)
         named = [one for one in _permitted(self.settings, self.ledger, self.model, now) if one.version == to]
@@ -249,6 +251,11 @@ class _Rollback:
                 f"{to}. There are: {known}."
             )
         return named[:1]
+
+    def _is_decided_without_target(self) -> bool:
+        """Say whether a monitor asked for it that found no version which is no worse: then none may come back."""
+        decided = self.ledger.get(self.asked.data["decision"]) if self.asked.data["decision"] else None
+        return decided is not None and decided.kind == "monitoring" and not decided.data["decision"]["target"]
 
     def _restored(self, target: Target, tried: Sequence[Json], now: datetime) -> RollbackOutcome:
         verified = verified_target(self.settings, self.ledger, self.registry, target, now)

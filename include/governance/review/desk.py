@@ -14,7 +14,7 @@ from governance.errors import GovernanceError, InputError, MayNotSignError, Refu
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, break_glass, entries, findings, permit, waivers
+from governance.review import approvals, break_glass, entries, findings, incidents, permit, waivers
 from governance.review.approvals import Refusal, SignedDecision
 from governance.review.findings import Finding
 from governance.settings import Settings
@@ -120,6 +120,7 @@ class ModelRow:
     last: Request | None
     fault: str | None = None
     stopped: str | None = None
+    incidents: int = 0
 
 
 @dataclass(frozen=True)
@@ -154,13 +155,14 @@ class ReviewDesk:
         open_ = (one for one in self._last_attempts() if datetime.fromisoformat(one.data["expires_at"]) > now)
         requests = (self._request(one) for one in open_)
         pending = sorted((one for one in requests if one.status == "pending"), key=lambda one: one.expires_at)
+        unclosed = incidents.open_by_model(self.ledger, self.keys)
         mine = [one for one in pending if self.standing(one, login, (run_actors or {}).get(one.run_id, {})).may_sign]
         return Inbox(
             person_name=person.name if person else login,
             roles=[people.role_title(role) for role in person.roles] if person else [],
             waits_for_you=mine,
             waits_for_others=[one for one in pending if one not in mine],
-            models=[self._row(folder.name) for folder in model_folders(self.settings)],
+            models=[self._row(folder.name, unclosed[folder.name]) for folder in model_folders(self.settings)],
         )
 
     def latest(self, model: str | None = None) -> list[Request]:
@@ -520,13 +522,13 @@ class ReviewDesk:
         last = self.ledger.find(subject=evidence.subject, newest_first=True, limit=1)
         return run.seq if run else evidence.seq, last[0].seq
 
-    def _row(self, name: str) -> ModelRow:
+    def _row(self, name: str, incidents: int) -> ModelRow:
         try:
             spec = find_spec(self.settings, name)
             last = next(self._last_attempts(name), None)
             request = self._request(last) if last else None
         except GovernanceError as error:
-            return ModelRow(name, name, "–", "–", None, None, None, fault=str(error))
+            return ModelRow(name, name, "–", "–", None, None, None, fault=str(error), incidents=incidents)
         served = entries.champion_entry(self.ledger, name)
         champion = served.data if served else None
         until = datetime.fromisoformat(champion["permit_expires_at"]) if champion else None
@@ -540,6 +542,7 @@ class ReviewDesk:
             until,
             request,
             stopped=halt.sentence if halt else None,
+            incidents=incidents,
         )
 
     def policy(self, model: str) -> Policy:

@@ -9,6 +9,7 @@ The timeline is not written but read: from the ledger's own entries, in its orde
 not guaranteed is that anybody read it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -40,6 +41,7 @@ SHOWN = (
 
 SENTENCES: Mapping[str, str] = {
     "operation": "{who} asked for a rollback: {reason}",
+    "decided operation": "monitor_{model} asked for a rollback, in a run that {who} started: {reason}",
     "resume": "{version} may be loaded again, for it is being brought back.",
     "rollback": "{version} serves again, verified and tested live.",
     "no_rollback": "There is no version to roll back to. {version} serves on.",
@@ -177,6 +179,12 @@ def of_model(ledger: Ledger, model: str, keys: PublicKeys) -> list[Incident]:
     return [_closed(one, closings.get(one.id)) for one in known]
 
 
+def open_by_model(ledger: Ledger, keys: PublicKeys) -> Counter[str]:
+    """Return how many incidents of each model nobody has closed."""
+    closed = {found[0]["incident"] for entry in ledger.find(CLOSED) if (found := _closing(entry, keys))}
+    return Counter(entry.subject for entry in ledger.find(OPENED) if id_of(entry) not in closed)
+
+
 def timeline(ledger: Ledger, incident: Incident, names: Mapping[str, str]) -> list[Event]:
     """Return what happened, from the decision or request to the closing, in the order of the ledger.
 
@@ -253,8 +261,9 @@ def _sentence(entry: Entry, names: Mapping[str, str]) -> str:
     within = data.get("proposal") or data.get("permit") or data  # whose version an entry speaks of
     said["reason"] = data.get("reason") or within.get("reason")
     who, version = names.get(entry.actor, entry.actor), within.get("version") or "nothing"
-    if entry.kind in SENTENCES:
-        return SENTENCES[entry.kind].format(who=who, version=version, **said)
+    kind = "decided operation" if entry.kind == "operation" and data.get("decision") else entry.kind
+    if kind in SENTENCES:
+        return SENTENCES[kind].format(who=who, version=version, model=entry.subject, **said)
     return _decided(data) or f"{who} entered: {entry.kind}."
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from governance.pipeline.run import Run, Step
 
 
+TIMES = ("since", "until", "as_of")
+"""What a run of the monitor may be configured with."""
+
 ARRIVAL = timedelta(seconds=30)
 """How long after the end of a window its last predictions may take to arrive in the log."""
 
@@ -63,7 +66,8 @@ class DecideOperator(WatchOperator, SkipMixin):
         from governance.monitoring.act import order_of
 
         done = super().take_step(watch)
-        self.idle = [task for task in self.downstream_list if isinstance(order_of(watch, task.task_id), str)]
+        acting = [task for task in self.downstream_list if isinstance(task, ActOperator)]
+        self.idle = [task for task in acting if isinstance(order_of(watch, task.action), str)]
         return done
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -119,6 +123,7 @@ class ActOperator(TriggerDagRunOperator):
 
 def open_watch_of(context: Context, model: str) -> Watch:
     """Open the window that this Airflow run looks at: its data interval, or what its configuration names."""
+    from governance.errors import InputError
     from governance.ledger.log import Ledger
     from governance.monitoring.watch import open_watch
     from governance.settings import load_settings
@@ -126,6 +131,9 @@ def open_watch_of(context: Context, model: str) -> Watch:
     settings = load_settings()
     dag_run = context["dag_run"]
     asked = {**dict(context["params"]), **(dag_run.conf or {})}
+    if unknown := sorted(set(asked) - set(TIMES)):
+        known = ", ".join(TIMES)
+        raise InputError(f"Unknown key {unknown[0]!r} in the run's configuration. Known: {known}.")
     ledger = Ledger(settings.require("ledger_url"))
     return open_watch(settings, ledger, model, dag_run.run_id, _window(asked, dag_run))
 

@@ -29,6 +29,7 @@ class State:
 
 EXPIRED = State(0, "permit expired", "lock", "bad")
 STOPPED = State(0, "stopped", "block", "bad")
+INCIDENT = State(0, "incident open", "fault", "bad")
 FAULT = State(1, "folder has faults", "fault", "bad")
 IN_ORDER = State(9, "in order", "pass")
 NEVER_RUN = State(8, "not judged yet", "na", "attention")
@@ -122,6 +123,8 @@ def state_of(row: ModelRow, now: datetime) -> State:
         return FAULT
     if row.stopped:
         return STOPPED
+    if row.incidents:
+        return INCIDENT
     if row.permit_until and row.permit_until <= now:
         return EXPIRED
     if row.last is None:
@@ -141,7 +144,7 @@ def _model_row(row: ModelRow, root: str, now: datetime) -> dict[str, Any]:
         "icon": state.icon,
         "tone": state.tone,
         "in_order": state.in_order,
-        "state_href": f"{root}/incidents/{row.name}" if row.stopped else "",
+        "state_href": f"{root}/incidents/{row.name}" if row.stopped or row.incidents else "",
         "name": row.name,
         "owner": row.owner,
         "tier": row.tier.capitalize(),

@@ -4,6 +4,7 @@ They read the ledger and the files in force, and change nothing. The address hol
 how many windows the chart shows.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from governance.catalog import model_folders
+from governance.review import incidents
 from governance_airflow.web import monitoring_day, monitoring_history, monitoring_page, pages, services
 from governance_airflow.web.monitoring_history import Recent, Watched
 from governance_airflow.web.security import LOGGED_IN, Login
@@ -48,7 +50,10 @@ def last_words(request: Request) -> list[Watched]:
     """Return the last word on every governed model."""
     with_desk = services.of(request)
     recent: Recent = request.app.state.recent
-    return recent.read(with_desk.open_desk().ledger, [folder.name for folder in model_folders(with_desk.settings)])
+    desk = with_desk.open_desk()
+    unclosed = incidents.open_by_model(desk.ledger, desk.keys)
+    found = recent.read(desk.ledger, [folder.name for folder in model_folders(with_desk.settings)])
+    return [replace(one, incidents=unclosed[one.model]) for one in found]
 
 
 def _model(
@@ -63,7 +68,11 @@ def _model(
     if chosen is not None:
         report = monitoring_history.report_of(services.of(request).open_desk().ledger, chosen)
         context["day"]["report"] = monitoring_day.second_opinion(report)
-    beside = monitoring_page.rail(last_words(request), found.model, root, now)
+    every = last_words(request)
+    for mine in (one for one in every if one.model == found.model and context["head"]):
+        state = monitoring_page.state_of(mine, now)  # as in the list beside: one model has one state
+        context["head"] |= {"icon": state.icon, "tone": state.tone, "word": state.word}
+    beside = monitoring_page.rail(every, found.model, root, now)
     return _render(request, login, "monitoring_model.html", {**context, **beside})
 
 

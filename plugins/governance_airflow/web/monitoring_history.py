@@ -286,12 +286,14 @@ class Watched:
         version: What serves now, as the ledger has it.
         windows: Its last windows, oldest first, at most :data:`SPARK`.
         is_read: Whether it is known that there are no others.
+        incidents: How many of its incidents nobody has closed.
     """
 
     model: str
     version: str | None
     windows: Sequence[Brief]
     is_read: bool
+    incidents: int = 0
 
     @property
     def last(self) -> Brief | None:

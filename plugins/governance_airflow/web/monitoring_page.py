@@ -46,6 +46,7 @@ _BY_ACTION = {
     "nothing": State(8, "quiet", "nothing", "muted"),
 }
 _OVERDUE = State(3, "not watched", "wait", "warn")
+_INCIDENT = State(0, "incident open", "call", "block", "the incident waits for a review text")
 _DRY = "a dry run: nothing was started"
 
 
@@ -85,7 +86,12 @@ def worst_first(found: Sequence[Watched], now: datetime) -> list[Watched]:
 
 
 def state_of(one: Watched, now: datetime) -> State:
-    """Return a model's state in a word."""
+    """Return a model's state in a word; an incident that nobody has closed is never calm."""
+    found = _state_of_windows(one, now)
+    return _INCIDENT if one.incidents and found.rank > 0 else found
+
+
+def _state_of_windows(one: Watched, now: datetime) -> State:
     last = one.last
     if last is None:
         return _without_windows(one)

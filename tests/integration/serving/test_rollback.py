@@ -200,6 +200,16 @@ class TestNoVersionToRollBackTo:
         assert roll_back(house).already
         assert len(house.entries("stop")) == 1
 
+    def test_what_a_monitor_found_no_version_better_for_is_suspended_whatever_is_permitted(self, house, two):
+        """A version with a permit that is worse on this very window is no way back."""
+        tier_says(house, "suspend")
+        decided = {"decision": {"action": "roll_back", "target": None}, "evidence": two[1].data["digest"]}
+        house.ledger().append("monitoring", MODEL, decided, actor=SAM, key="monitoring:1")
+
+        outcome = roll_back(house, decision="monitoring:1")
+
+        assert (outcome.action, live(house), serves(house)) == ("suspended", None, None)
+
     def test_a_version_that_fails_the_live_test_is_left_for_the_next_one(self, house, two, monkeypatch):
         released(house, 2)
         self._fails(monkeypatch, "1.1.0")

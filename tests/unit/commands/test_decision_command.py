@@ -100,6 +100,14 @@ def test_the_history_is_a_line_each_the_latest_first_and_short_windows_have_seco
     ]
 
 
+def test_a_window_that_was_looked_at_late_is_not_the_last(ledger):
+    decided(ledger, MORNING + DAY, "retrain")
+    decided(ledger, MORNING)
+
+    assert answered().document["decision"]["action"] == "retrain"
+    assert [line[:10] for line in said(answered(history=2)).splitlines()] == ["2026-03-02", "2026-03-01"]
+
+
 def test_a_model_that_is_none_is_told_from_one_that_was_not_watched(ledger):
     with pytest.raises(InputError, match=r"Expected a decision on loan, found none\. monitor_loan decides"):
         answered()

@@ -200,7 +200,7 @@ class TestLoss:
         found = decide(LIMITS, self.LOSING, Standing(targets=(BACK,)))
         assert (found.action, found.tell) == ("nothing", True)
         assert found.breaches == {"loss": True}
-        assert "not yet in 3 windows in a row" in found.because[1]
+        assert "not yet in 3 windows in a row" in found.because[0]
 
     def test_in_three_windows_in_a_row_it_is_rolled_back(self):
         found = decide(LIMITS, self.LOSING, Standing(targets=(BACK,), before=earlier(*[{"loss": True}] * 2)))
@@ -235,6 +235,27 @@ class TestUnfairness:
         found = decide(LIMITS, self.APART, Standing(targets=(BACK,), before=before))
         assert (found.action, found.rule) == ("roll_back", "parity_difference")
         assert "0.310 (at least 0.200; 0.090 was signed, 0.15 is the limit)" in found.because[0]
+
+    def test_the_same_rows_count_once_however_often_they_are_looked_at(self):
+        yesterday = Before(MONDAY, "nothing", {"unfair race": True}, MONDAY - DAY)
+        again = Before(MONDAY - DAY / 1000, "nothing", {"unfair race": True}, MONDAY - DAY)
+        assert decided(self.APART, targets=(BACK,), before=(yesterday, again))[0] == "nothing"
+
+    def test_a_harmless_part_of_a_bad_window_interrupts_nothing(self):
+        days = [Before(MONDAY - n * DAY, "nothing", {"unfair race": True}, MONDAY - (n + 1) * DAY) for n in (0, 1)]
+        part = Before(MONDAY, "nothing", {"unfair race": False}, MONDAY - DAY / 4)
+        assert decided(self.APART, targets=(BACK,), before=(part, *days))[0] == "roll_back"
+
+    def test_a_good_window_of_its_own_does(self):
+        bad = [Before(MONDAY - n * DAY, "nothing", {"unfair race": True}, MONDAY - (n + 1) * DAY) for n in (1, 2)]
+        good = Before(MONDAY, "nothing", {"unfair race": False}, MONDAY - DAY)
+        assert decided(self.APART, targets=(BACK,), before=(good, *bad))[0] == "nothing"
+
+    def test_without_a_way_back_it_is_stopped_where_the_policy_says_so(self):
+        before = earlier(*[{"unfair race": True}] * 2)
+        found = decide(LIMITS, self.APART, Standing(targets=(WORSE,), before=before, without_target="suspend"))
+        assert (found.action, found.target) == ("roll_back", None)
+        assert found.because[-1] == "So it is stopped: the policy suspends what has no way back."
 
     def test_another_attribute_is_another_breach(self):
         before = earlier(*[{"unfair sex": True}] * 2)

@@ -7,6 +7,7 @@ import pytest
 from governance.measures.drift_shapes import Shape
 from governance.monitoring import collect, facts
 from governance.monitoring.watch import WINDOW, open_watch
+from governance.predictions.labels import values_of
 from governance.training.tasks import MulticlassClassification, task_of
 from tests.unit.monitoring.test_watch import TIMES
 from tests.unit.plugins.stand_in import LedgerInMemory
@@ -53,6 +54,19 @@ def test_no_protected_attribute_is_among_them(watch, monkeypatch):
 @pytest.mark.parametrize(("count", "faults"), [(0, ()), (200, ("income is missing",))], ids=["silent", "broken"])
 def test_of_a_window_that_is_not_measured_nothing_is_drawn(watch, monkeypatch, count, faults):
     assert seen(watch, monkeypatch, rows(200)[:count], faults)["shapes"] == []
+
+
+def test_a_value_that_the_spec_does_not_know_hides_no_other(watch):
+    """Such are refused when they come in; a log may hold some from before."""
+    spec = watch.run.spec
+    column, known = next(iter(values_of(spec)))
+    frame = rows(40).astype({column: object})
+    before = facts.groups_of(spec, frame)
+    frame.loc[0, column] = "nobody knows"
+    after = facts.groups_of(spec, frame)
+
+    assert known is None or after.iloc[0].tolist() != before.iloc[0].tolist()
+    assert (after.iloc[1:] == before.iloc[1:]).all(axis=None)
 
 
 def test_times_are_kept_as_times(watch, monkeypatch):

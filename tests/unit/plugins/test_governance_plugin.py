@@ -1,5 +1,6 @@
 """The registration card: light enough for every task process, and the link that people share."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,31 @@ def test_a_shared_link_is_sent_on_to_the_page(as_login, asked, sent_to):
 
 def test_a_shared_link_with_a_line_break_leads_nowhere(as_login):
     assert as_login(None).get("/review/loan/1%0d%0aSet-Cookie:x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "sent_to"),
+    [
+        ("", "/monitoring", "/governance/monitoring"),
+        ("/airflow", "/airflow/monitoring", "/airflow/governance/monitoring"),
+        ("", "/monitoringx", None),
+        ("", "/governance/monitoring", None),
+    ],
+)
+def test_a_link_to_all_models_needs_no_slash_at_its_end(root, path, sent_to):
+    """What Airflow mounts at a place does not match the place itself."""
+    from governance_plugin import linked
+
+    said, asked = [], []
+
+    async def airflow(*_):
+        asked.append(path)
+
+    async def send(message):
+        said.append(message)
+
+    scope = {"type": "http", "path": path, "root_path": root, "query_string": b""}
+    asyncio.run(linked(airflow)(scope, None, send))
+
+    assert [dict(one["headers"])[b"location"].decode() for one in said[:1]] == ([sent_to] if sent_to else [])
+    assert asked == ([] if sent_to else [path])

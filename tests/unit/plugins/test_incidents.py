@@ -70,6 +70,26 @@ def close(as_login, rolled_back):
     return send
 
 
+class TestElsewhere:
+    """Nowhere is a model called calm whose incident nobody has reviewed."""
+
+    def test_the_lists_of_all_models_say_that_it_is_open_and_no_longer_when_it_is_closed(self, as_login, close):
+        omar = as_login("omar")
+        for page in ("/governance/inbox", "/governance/monitoring"):
+            assert "incident open" in omar.get(page).text, page
+        assert close().status_code == 200
+        for page in ("/governance/inbox", "/governance/monitoring"):
+            assert "incident open" not in omar.get(page).text, page
+
+    def test_a_rollback_that_a_monitor_decided_is_not_said_to_be_a_persons(self, office, as_login, rolled_back):
+        asked = {"operation": "rollback", "reason": REASON, "to": "1.0.0", "decision": "monitoring:1", "serving": None}
+        entry = office.ledger.append("operation", "loan", asked, actor="p-9a47", key="operation:loan:run-2")
+
+        assert incidents._sentence(entry, {"p-9a47": "Ken Ito"}) == (
+            f"monitor_loan asked for a rollback, in a run that Ken Ito started: {REASON}"
+        )
+
+
 class TestAnIncident:
     def test_it_says_what_served_what_serves_and_why(self, as_login, rolled_back):
         (one,) = as_login("omar").get(f"{API}/incidents").json()

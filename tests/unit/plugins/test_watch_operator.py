@@ -8,7 +8,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
 from governance.monitoring.watch import DECIDED, open_watch
-from governance_airflow.operators.watch import ActOperator, DecideOperator
+from governance_airflow.operators.watch import ActOperator, DecideOperator, WatchOperator
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, World
 
@@ -29,7 +29,11 @@ def watch(tmp_path, monkeypatch):
 def decide():
     with DAG(dag_id="monitor_tiny", schedule=None):
         task = DecideOperator(task_id="decide", step="decide", model=MODEL)
-        task >> [ActOperator(action=name, trigger_dag_id=name, model=MODEL) for name in ("retrain", "roll_back")]
+        report = WatchOperator(task_id="report", step="report", model=MODEL)
+        task >> [
+            *(ActOperator(action=one, trigger_dag_id=one, model=MODEL) for one in ("retrain", "roll_back")),
+            report,
+        ]
     return task
 
 

@@ -7,7 +7,7 @@ import pytest
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from governance.errors import UnavailableError
+from governance.errors import InputError, UnavailableError
 from governance.monitoring.watch import DECIDED
 from governance.pipeline.run import Step
 from governance_airflow.operators.watch import ActOperator, WatchOperator, open_watch_of
@@ -21,9 +21,19 @@ def at(ledger):
     def of(task):
         found = context(task, dag_id="monitor_loan", since="2026-03-02T06:00:00Z", until="2026-03-03T06:00:00Z")
         dag_run = SimpleNamespace(**vars(found["dag_run"]), data_interval_start=None, data_interval_end=None)
-        return {**found, "dag_run": dag_run}
+        return {**found, "params": dict.fromkeys(("since", "until", "as_of")), "dag_run": dag_run}
 
     return of
+
+
+def test_a_configuration_that_is_not_known_is_refused(at):
+    found = at(WatchOperator(task_id="collect", step="collect", model="loan"))
+    found["dag_run"].conf["dry_run"] = True
+
+    with pytest.raises(
+        InputError, match=r"Unknown key 'dry_run' in the run's configuration\. Known: since, until, as_of"
+    ):
+        open_watch_of(found, "loan")
 
 
 @pytest.fixture

@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from governance.catalog import load_spec
 from governance.errors import InputError
-from governance.predictions.labels import Expected, check, from_frame
+from governance.predictions.labels import Expected, check, from_frame, values_of
+from governance.settings import ROOT
 
-BINARY = Expected("loan", (0, 1), 1, frozenset({"black", "sex"}))
-NAMED = Expected("credit", None, "good", frozenset())
-CLASSES = Expected("digits", ("red", 2, "blue"), None, frozenset())
-NUMBER = Expected("wage", None, None, frozenset())
+BINARY = Expected("loan", (0, 1), 1, {"black": (0, 1), "sex": None})
+NAMED = Expected("credit", None, "good", {})
+CLASSES = Expected("digits", ("red", 2, "blue"), None, {})
+NUMBER = Expected("wage", None, None, {})
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,33 @@ def test_what_is_no_label_is_refused(expected, given):
 
 def test_protected_values_that_are_missing_are_left_out():
     assert BINARY.apart({"black": 1.0, "sex": None}) == {"black": 1}
+
+
+@pytest.mark.parametrize(
+    ("known", "fits", "does_not"),
+    [
+        ((0, 1), [0, 1, 1.0], [9, "yes", True, 0.5]),
+        (("f", "m"), ["f"], ["x", 1]),
+        ((True, False), [True], [1, "true"]),
+        (float, [31, 31.5], ["31", True]),
+        (None, [1, "x", True], [[1]]),
+    ],
+)
+def test_a_protected_value_is_one_that_the_spec_knows(known, fits, does_not):
+    expected = Expected("loan", (0, 1), 1, {"it": known})
+    for value in fits:
+        assert expected.apart({"it": value}) == {"it": value}
+    for value in does_not:
+        with pytest.raises(ValueError, match="expected"):
+            expected.apart({"it": value})
+
+
+def test_which_values_a_spec_knows():
+    spec = load_spec(ROOT / "include" / "models" / "loan")
+
+    assert dict(values_of(spec)) == dict.fromkeys(("black", "hispan", "white", "male", "married", "old"), (0, 1)) | {
+        "male": (1, 0), "married": (1, 0), "old": (1, 0)
+    }  # fmt: skip
 
 
 def test_every_fault_is_told_and_none_is_kept():
