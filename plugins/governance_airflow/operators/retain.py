@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class RetainOperator(BaseOperator):
     """Lets go of old predictions of all models; the task's XCom says how many segments and days went."""
 
-    def execute(self, _: Context) -> dict[str, int]:
+    def execute(self, context: Context) -> dict[str, int]:  # Airflow hands it over by its name
         """Let go of them."""
         from governance.errors import GovernanceError, UnavailableError
         from governance.monitoring.keep import let_go
