@@ -36,10 +36,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from stack.bench import Row, checkout, running  # noqa: E402 - the checkout is no package
-from stack.client import AirflowClient  # noqa: E402
-from stack.processes import wait_until  # noqa: E402
-from stack.services import EVERYWHERE, python_path  # noqa: E402
-from stack.supervisor import Stack  # noqa: E402
+from stack.client import AirflowClient  # noqa: E402 - as above
+from stack.processes import wait_until  # noqa: E402 - as above
+from stack.services import EVERYWHERE, python_path  # noqa: E402 - as above
+from stack.supervisor import Stack  # noqa: E402 - as above
 
 MODELS, ROWS, COPIED = 100, 1_000, "wage"
 GOAL = 3.6
@@ -351,7 +351,7 @@ def with_retries(take: Callable[..., Any], *arguments: Any) -> Any:
             return take(*arguments)
         except UnavailableError as error:
             print(f"Tried again: {error}", file=sys.stderr)
-            time.sleep(RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)  # so long as Airflow's tasks wait before the next try
     return take(*arguments)
 
 

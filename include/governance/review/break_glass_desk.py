@@ -7,12 +7,11 @@ for signatures goes on by itself then, and the release verifies everything as al
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from governance.catalog import People, Person
-from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
-from governance.keys import Signer
+from governance.errors import InputError, MayNotSignError, RefusedError
 from governance.ledger.log import Entry
 from governance.policy import Policy
 from governance.policyfile import BreakGlass as Allowed
@@ -20,6 +19,7 @@ from governance.review import approvals, break_glass, incidents, permit
 from governance.review.approvals import SignedDecision
 from governance.review.break_glass import LONGEST_REASON, SHORTEST_REASON, BreakGlass
 from governance.review.desk import Request, ReviewDesk, RunActors
+from governance.review.lastday import last_day
 
 Json = dict[str, Any]
 
@@ -126,11 +126,12 @@ class BreakGlassDesk:
                 f"the emergency is, and why the missing signatures cannot be waited for."
             )
         policy, people, now = self.desk.policy(model), self.desk.people(), datetime.now(UTC)
+        longest = policy.break_glass.longest_days if policy.break_glass else 0
         proposal = {
             "format": break_glass.FORMAT,
             **break_glass.binding(request.evidence, policy, people),
             "reason": text,
-            "until": _last_day(until, now.date(), policy).isoformat(),
+            "until": last_day(until, now.date(), longest, policy.tier).isoformat(),
             "proposed_by": person.id,
             "proposed_at": now.isoformat(),
         }
@@ -183,7 +184,7 @@ class BreakGlassDesk:
             MayNotSignError: The person may not.
             RefusedError: Nothing waits for signatures, or the evidence is another one.
         """
-        self._signer()
+        self.desk.expect_signer("people sign")
         request = self.desk.request(model, version)
         if reason := self.why_not(request, login, run_actors):
             raise MayNotSignError(reason)
@@ -211,7 +212,7 @@ class BreakGlassDesk:
             "person": person.id,
             "signed_at": datetime.now(UTC).isoformat(),
         }
-        signed = SignedDecision(signature, self._signer().sign(signature, break_glass.PURPOSE))
+        signed = SignedDecision(signature, self.desk.expect_signer("people sign").sign(signature, break_glass.PURPOSE))
         key = f"{break_glass.SIGNED}:{digest}:{person.id}"
         self.desk.ledger.append(break_glass.SIGNED, model, signed.to_dict(), actor=person.id, key=key)
 
@@ -239,7 +240,14 @@ class BreakGlassDesk:
         policy, people = self.desk.policy(request.model), self.desk.people()
         given = [each for each in self.desk.decisions(request) if each.decision["person"] not in actors]
         issued = permit.issue(
-            request.evidence, given, actors, policy, people, self._signer(), datetime.now(UTC), emergency=one
+            request.evidence,
+            given,
+            actors,
+            policy,
+            people,
+            self.desk.expect_signer("people sign"),
+            datetime.now(UTC),
+            emergency=one,
         )
         last = one.signatures[-1].decision["person"]
         return self.desk.ledger.append("permit", request.model, issued, actor=last, key=f"permit:{request.digest}")
@@ -290,22 +298,6 @@ class BreakGlassDesk:
     def _actors(self, people: People, run_actors: RunActors) -> dict[str, list[str]]:
         return {people.identity(login): list(done) for login, done in run_actors.items() if people.by_login(login)}
 
-    def _signer(self) -> Signer:
-        if self.desk.signer is None:
-            raise GovernanceError("This process has no review key: people sign in Airflow's API server only.")
-        return self.desk.signer
-
 
 def _roles(person: Person, allowed: Allowed) -> list[str]:
     return [role for role in allowed.roles if role in person.roles]
-
-
-def _last_day(text: str, today: date, policy: Policy) -> date:
-    longest = today + timedelta(days=policy.break_glass.longest_days if policy.break_glass else 0)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"Expected a last day such as {longest}, found {text!r}.") from error
-    if not today <= day <= longest:
-        raise InputError(f"Expected a last day from {today} to {longest}, as tier {policy.tier} allows, found {day}.")
-    return day

@@ -143,6 +143,16 @@ class ReviewDesk:
         self.keys = keys
         self.signer = signer
 
+    def expect_signer(self, what: str) -> Signer:
+        """Return the review key.
+
+        Raises:
+            GovernanceError: This process has none; ``what`` says what is done where it is.
+        """
+        if self.signer is None:
+            raise GovernanceError(f"This process has no review key: {what} in Airflow's API server only.")
+        return self.signer
+
     def people(self) -> People:
         """Return the people in force, read anew: the file is the authority."""
         return people_of(self.settings)
@@ -238,8 +248,7 @@ class ReviewDesk:
                 signature that completes the quorum finds another one void.
             UnavailableError: The ledger does not answer; the same decision again is safe, and goes on where it ended.
         """
-        if self.signer is None:
-            raise GovernanceError("This process has no review key: decisions are taken in Airflow's API server only.")
+        signer = self.expect_signer("decisions are taken")
         request = self.request(model, version)
         self.expect_open(request, evidence)
         people = self.people()
@@ -256,7 +265,7 @@ class ReviewDesk:
         entry = self.ledger.append(
             "decision",
             model,
-            SignedDecision(decision, self.signer.sign(decision, approvals.PURPOSE)).to_dict(),
+            SignedDecision(decision, signer.sign(decision, approvals.PURPOSE)).to_dict(),
             actor=str(standing.person),
             key=f"decision:{request.digest}:{standing.person}",
         )

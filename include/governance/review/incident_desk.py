@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from governance.catalog import Person, find_spec, names_of
-from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
+from governance.errors import InputError, MayNotSignError, RefusedError
 from governance.review import incidents
 from governance.review.desk import ReviewDesk
 from governance.review.incidents import Event, Incident
@@ -46,8 +46,7 @@ class IncidentDesk:
             RefusedError: It is closed already.
             UnavailableError: The ledger does not answer; closing again is safe.
         """
-        if self.desk.signer is None:
-            raise GovernanceError("This process has no review key: incidents are closed in Airflow's API server only.")
+        signer = self.desk.expect_signer("incidents are closed")
         found = next((one for one in self.incidents(model) if one.id == incident), None)
         if found is None:
             raise InputError(f"Expected an incident of {model} with the id {incident!r}, found none.")
@@ -73,7 +72,7 @@ class IncidentDesk:
             "people": people.digest,
             "closed_at": datetime.now(UTC).isoformat(),
         }
-        data = {"closing": closing, "signature": self.desk.signer.sign(closing, incidents.PURPOSE)}
+        data = {"closing": closing, "signature": signer.sign(closing, incidents.PURPOSE)}
         key = f"{incidents.CLOSED}:{incident}"
         self.desk.ledger.append(incidents.CLOSED, model, data, actor=person.id, key=key)
         return next(one for one in self.incidents(model) if one.id == incident)

@@ -6,18 +6,19 @@ in ``people.yaml`` with a role may propose a waiver; who proposed it does not si
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from governance.catalog import ModelSpec, People, Person, find_spec
-from governance.errors import GovernanceError, InputError, MayNotSignError, RefusedError
-from governance.keys import PublicKeys, Signer
+from governance.errors import InputError, MayNotSignError, RefusedError
+from governance.keys import PublicKeys
 from governance.ledger.log import Ledger
 from governance.policy import Policy, Rule
 from governance.review import approvals, findings, waivers
 from governance.review.approvals import SignedDecision
 from governance.review.desk import ReviewDesk
 from governance.review.findings import Finding
+from governance.review.lastday import last_day
 from governance.review.waivers import Involved, SignedWaiver
 
 SHORTEST_REASON, LONGEST_REASON = 20, 1000
@@ -201,7 +202,7 @@ class WaiverDesk:
             MayNotSignError: The person holds no role.
             UnavailableError: The ledger does not answer; look whether the proposal is there before proposing again.
         """
-        self._signer()
+        self.desk.expect_signer("people sign")
         person = self._person(login)
         if not person.roles:
             raise MayNotSignError("You hold no role: whoever proposes a waiver holds one, whichever it is.")
@@ -213,7 +214,7 @@ class WaiverDesk:
                 f"the rule may give way, and what is done meanwhile."
             )
         demanded = self._rule(policy, rule, model, slice_)
-        now = datetime.now(UTC)
+        now, longest = datetime.now(UTC), policy.waivers.longest_days if policy.waivers else 0
         document = {
             "format": waivers.FORMAT,
             "model": model,
@@ -221,7 +222,7 @@ class WaiverDesk:
             "slice": dict(slice_) if slice_ else None,
             "demands": demanded.demands,
             "reason": text,
-            "until": _last_day(until, now.date(), policy).isoformat(),
+            "until": last_day(until, now.date(), longest, policy.tier).isoformat(),
             "proposed_by": person.id,
             "proposed_at": now.isoformat(),
         }
@@ -246,7 +247,7 @@ class WaiverDesk:
             RefusedError: It is over, rejected or void.
             UnavailableError: The ledger does not answer; the same answer again is safe.
         """
-        signer, person = self._signer(), self._person(login)
+        signer, person = self.desk.expect_signer("people sign"), self._person(login)
         found = self.waiver(model, digest, login)
         if answer not in ("approve", "reject"):
             raise InputError(f"Expected approve or reject, found {answer!r}.")
@@ -296,7 +297,7 @@ class WaiverDesk:
             RefusedError: It is closed already.
             UnavailableError: The ledger does not answer; closing again is safe.
         """
-        signer, person = self._signer(), self._person(login)
+        signer, person = self.desk.expect_signer("people sign"), self._person(login)
         found = next((one for one in self.findings(model) if one.id == finding), None)
         if found is None:
             raise InputError(f"Expected a finding of {model} with the id {finding!r}, found none.")
@@ -371,19 +372,3 @@ class WaiverDesk:
         if person is None:
             raise MayNotSignError(f"You are not in people.yaml: you may read, not sign. Your login is {login}.")
         return person
-
-    def _signer(self) -> Signer:
-        if self.desk.signer is None:
-            raise GovernanceError("This process has no review key: people sign in Airflow's API server only.")
-        return self.desk.signer
-
-
-def _last_day(text: str, today: date, policy: Policy) -> date:
-    longest = today + timedelta(days=policy.waivers.longest_days if policy.waivers else 0)
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"Expected a last day such as {longest}, found {text!r}.") from error
-    if not today <= day <= longest:
-        raise InputError(f"Expected a last day from {today} to {longest}, as tier {policy.tier} allows, found {day}.")
-    return day
