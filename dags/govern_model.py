@@ -1,7 +1,7 @@
 """## govern_<model>
 
 Takes a model from data to production: ingest → validate → train → measure → judge → [alternatives → measure → judge]
-→ approve → release → announce. One DAG for each folder in `include/models/`.
+→ approve (or a standing approval did, in advance) → release → announce. One DAG for each folder in `include/models/`.
 
 **Normal**: about a minute until it waits for signatures; then as long as people take; then about ten seconds.
 **Red**: open the red task's log; its last line says what was expected, what was found and what to do. Mend that and
@@ -56,6 +56,9 @@ for model in governed_models(only=wanted):
         search = Step(task_id="search_alternatives", step="search_alternatives", doc_md=for_task("search"), **of)
         measure_again, judge_again = measure_and_judge(2, "measure_alternative", "judge_alternative", **of)
 
+        in_advance = [
+            Step(task_id="standing_approval", step=step, doc_md=for_task("standing"), **of) for step in model.in_advance
+        ]
         approvals = [
             ApprovalSensor(
                 task_id=f"approve_{role}",
@@ -81,6 +84,8 @@ for model in governed_models(only=wanted):
 
         chain(ingest, validate, train, measure, judge, search, measure_again, judge_again)
         cross_downstream([judge, judge_again], [*approvals, release])
+        cross_downstream([judge], in_advance)
+        cross_downstream(in_advance, approvals)
         chain(approvals, release, announce)
 
     # Given last: Airflow would copy it into each task, which takes longer than all the rest.

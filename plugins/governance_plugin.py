@@ -93,7 +93,7 @@ class GovernancePlugin(AirflowPlugin):
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
         *(
             {"name": f"governance links to {place}", "app": SharedLink(f"/{place}"), "url_prefix": f"/{place}"}
-            for place in ("review", "waivers", "incidents", "monitoring")
+            for place in ("review", "waivers", "standing-approvals", "incidents", "monitoring")
         ),
     ]
     fastapi_root_middlewares = [  # noqa: RUF012

@@ -39,16 +39,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in MODELS.iterdir():
         shutil.copytree(folder, root / "include" / "models" / folder.name)
     _twin(root / "include" / "models", "quick", "steady")
+    _twin(root / "include" / "models", "quick", "routine", medium="low")
     shutil.copy2(ROOT / "tests" / "e2e" / "forge_login.py", root / "dags" / "forge_login.py")
     commit_all(root)
     return root
 
 
-def _twin(models: Path, name: str, twin: str) -> None:
-    """Add a model that is like another but for its name: what a test stops must be nobody else's."""
+def _twin(models: Path, name: str, twin: str, **words: str) -> None:
+    """Add a model that is like another but for its name, and other words: what a test stops must be nobody else's."""
     shutil.copytree(models / name, models / twin)
     for file in (models / twin).iterdir():
-        file.write_text(file.read_text().replace(name, twin))
+        text = file.read_text()
+        for word, other in {name: twin, **words}.items():
+            text = text.replace(word, other)
+        file.write_text(text)
 
 
 @pytest.fixture(scope="session")

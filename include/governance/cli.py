@@ -408,6 +408,23 @@ def permit(model: Model, version: Version = None, as_json: AsJson = False) -> in
     return _answer(ask, as_json)
 
 
+@app.command(short_help="Which versions may go live unread, within which limits, and on whose word.")
+def standing(model: Model, as_json: AsJson = False) -> int:
+    """Say which standing approvals a low-tier model has: margins, how many versions, last day, who signed.
+
+    People sign on the page in Airflow. Exits 0 where one is in force, else 2.
+
+    Example: governance standing digits
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import records
+
+        return records.standing(settings, model)
+
+    return _answer(ask, as_json)
+
+
 @app.command(short_help="Which rules give way, until when, why, and on whose word.")
 def waivers(model: Model, as_json: AsJson = False) -> int:
     """Say which signed waivers a model has: rule, reason, last day, who signed. People sign on the page in Airflow.

@@ -28,6 +28,7 @@ from governance.policyfile import (
     Over,
     Permits,
     PolicyFile,
+    StandingApprovals,
     TierFile,
     Waivers,
     covers,
@@ -114,6 +115,7 @@ class Policy:
         not_applicable: Condition → the measures that need not be there where it holds.
         waivers: What a signed waiver may lift; nothing where the tier's file knows none.
         break_glass: Who may release without all signatures in an emergency; ``None`` where nobody may.
+        standing_approvals: What people may sign in advance; ``None`` where nothing.
         monitoring: What it must keep to while it serves.
         predictions: How long what it answered is kept.
         rules: All rules, by id.
@@ -138,6 +140,7 @@ class Policy:
     not_applicable: Mapping[Condition, tuple[str, ...]]
     waivers: Waivers | None
     break_glass: BreakGlass | None
+    standing_approvals: StandingApprovals | None
     alternatives: Alternatives
     monitoring: Monitoring
     predictions: Kept
@@ -224,6 +227,7 @@ def combine(own: Document[PolicyFile], tier: Document[TierFile]) -> Policy:
         not_applicable={name: tuple(one) for name, one in {**floor.not_applicable, **mine.not_applicable}.items()},
         waivers=_waivers(mine, floor),
         break_glass=_break_glass(mine, floor),
+        standing_approvals=_standing_approvals(mine, floor),
         alternatives=mine.alternatives or floor.alternatives,
         monitoring=_monitoring(floor.monitoring, mine.monitoring),
         predictions=Kept(
@@ -246,6 +250,14 @@ def _break_glass(mine: PolicyFile, floor: TierFile) -> BreakGlass | None:
         return None
     tightened = mine.break_glass.model_dump(exclude_none=True)
     return floor.break_glass.model_copy(update=tightened)
+
+
+def _standing_approvals(mine: PolicyFile, floor: TierFile) -> StandingApprovals | None:
+    if floor.standing_approvals is None or mine.standing_approvals.forbidden:
+        return None
+    tightened = mine.standing_approvals.model_dump(exclude_none=True, exclude={"forbidden"})
+    margins = {**floor.standing_approvals.margins, **mine.standing_approvals.margins}
+    return floor.standing_approvals.model_copy(update={**tightened, "margins": margins})
 
 
 def _merged_rules(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Rule]:

@@ -140,6 +140,46 @@ class BreakGlassText(Strict):
     longest_days: int | None = Field(default=None, ge=1)
 
 
+MARGINS: Mapping[str, tuple[TaskName, ...]] = {
+    "performance.accuracy_change": ("binary_classification", "multiclass_classification"),
+    "performance.roc_auc_change": ("binary_classification",),
+    "performance.brier_change": ("binary_classification",),
+    "performance.log_loss_change": ("multiclass_classification",),
+    "performance.mae_change": ("regression",),
+    "performance.rmse_change": ("regression",),
+}
+"""Paired comparison with the champion that a standing approval can limit → the tasks in which it is measured."""
+
+Margin = Annotated[Number, Field(ge=0)]
+
+
+class StandingApprovals(Strict):
+    """What people may sign in advance: candidates no worse than the champion. Without this part, nothing.
+
+    Attributes:
+        longest_days: From the proposal to its last day.
+        most_releases: How many candidates one may let through.
+        margins: Comparison with the champion → by how much a candidate may be worse, of the worse end of its interval.
+    """
+
+    longest_days: int = Field(ge=1, le=366)
+    most_releases: int = Field(ge=1, le=100)
+    margins: dict[str, Margin] = Field(default_factory=dict)
+
+    def margins_of(self, task: TaskName) -> dict[str, float]:
+        """Return the margins of what is measured of a task."""
+        return {name: float(margin) for name, margin in self.margins.items() if task in MARGINS.get(name, ())}
+
+
+class StandingApprovalsText(Strict):
+    """What a model's policy may tighten of it, and margins that its tier leaves open; ``forbidden`` takes it away."""
+
+    forbidden: Literal[True] | None = None
+    longest_days: int | None = Field(default=None, ge=1)
+    most_releases: int | None = Field(default=None, ge=1)
+    margins: dict[str, Margin] = Field(default_factory=dict)
+
+
 class CustomLimit(Strict):
     """A limit on a number of the model folder's own drift measure; where it has an interval, on the nearer end.
 
@@ -256,8 +296,8 @@ class TierFile(Strict):
     """``policies/<tier>.yaml``: the floor.
 
     What was added later has a default, so that the files which older permits carry read as they did: no waiver, no
-    condition granted, nothing judged of findings, nobody stops a model on the page or breaks the glass, and a model
-    without a version to roll back to serves on. ``governance check`` wants most of them written.
+    condition granted, nothing judged of findings, nobody stops a model on the page, breaks the glass or signs in
+    advance, and a model without a version to roll back to serves on. ``governance check`` wants most of them written.
     """
 
     tier: Tier
@@ -276,6 +316,7 @@ class TierFile(Strict):
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: Waivers | None = None
     break_glass: BreakGlass | None = None
+    standing_approvals: StandingApprovals | None = None
     alternatives: Alternatives
     monitoring: Monitoring = Monitoring()
     predictions: Kept = Kept()
@@ -301,6 +342,7 @@ class PolicyFile(Strict):
     not_applicable: dict[Condition, list[str]] = Field(default_factory=dict)
     waivers: WaiversText = WaiversText()
     break_glass: BreakGlassText = BreakGlassText()
+    standing_approvals: StandingApprovalsText = StandingApprovalsText()
     alternatives: Alternatives | None = None
     monitoring: MonitoringText = MonitoringText()
     predictions: KeptText = KeptText()
@@ -316,6 +358,7 @@ def faults(own: Document[PolicyFile], tier: Document[TierFile]) -> list[Fault]:
         *_contradictions(own),
         *_incomplete(own, tier),
         *_severe_before_drifted(own, tier),
+        *_standing_approvals(own, tier),
     ]
 
 
@@ -325,6 +368,28 @@ def _severe_before_drifted(own: Document[PolicyFile], tier: Document[TierFile]) 
     if severe < drifted:
         found = f"`monitoring.severe_share: {severe}` is below `drifted_share: {drifted}`."
         yield own.fault(("monitoring",), found, f"Write `drifted_share: {severe}` or less, too.")
+
+
+def _standing_approvals(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
+    mine, floor = own.content.standing_approvals, tier.content.standing_approvals
+    path = ("standing_approvals",)
+    if floor is None and mine != StandingApprovalsText():
+        found = f"Tier {tier.content.tier} knows no standing approval, so there is none to limit."
+        yield own.fault(path, found, "Leave it out.")
+    if floor is None:
+        return
+    if tier.content.tier != "low":
+        found = f"A model of tier {tier.content.tier} is released by people who read its evidence, never in advance."
+        yield tier.fault(path, found, "Leave it out: a standing approval is for the low tier.")
+    yield from _looser(own, path, mine, floor, tier.content.tier)
+    for document, written in ((tier, floor.margins), (own, mine.margins)):
+        for name in (name for name in written if name not in MARGINS):
+            found = f"`{name}` is no comparison with the champion."
+            yield document.fault((*path, "margins", name), found, f"Write one of: {', '.join(MARGINS)}.")
+    for name, margin in mine.margins.items():
+        if margin > floor.margins.get(name, margin):
+            found = f"`standing_approvals.margins.{name}: {margin}` is looser than tier low allows."
+            yield own.fault((*path, "margins", name), found, f"Write {floor.margins[name]} or less, or leave it out.")
 
 
 def _other_tier(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[Fault]:
@@ -403,6 +468,7 @@ _TIGHTER: Mapping[str, Callable[[Any, Any], bool]] = {
     "no_rollback_target": lambda mine, floor: mine == floor or mine == "suspend",
     "may_stop": lambda mine, floor: set(mine) >= set(floor),  # stopping is the safe side: more may, never fewer
     "longest_days": lambda mine, floor: mine <= floor,
+    "most_releases": lambda mine, floor: mine <= floor,
     "people": lambda mine, floor: mine >= floor,
     "minimum_rows": lambda mine, floor: mine <= floor,
     "windows": lambda mine, floor: mine <= floor,

@@ -31,6 +31,7 @@ class GovernedModel:
         owner: The team that answers for it.
         tier: Its risk tier.
         roles: The roles that must sign; empty where the folder cannot be read, and then nothing is ever released.
+        in_advance: The step that asks whether they signed in advance; none where the policy knows no such thing.
         asset: What other teams' DAGs are scheduled on: updated by every release.
         schedule: When it is looked at, as cron writes it, and in which time zone.
         retrained: When it is trained again without anybody asking, likewise; ``None`` where it is not.
@@ -46,6 +47,7 @@ class GovernedModel:
     schedule: tuple[str, str] = DAILY
     retrained: tuple[str, str] | None = None
     drill: str | None = None
+    in_advance: tuple[str, ...] = ()
 
 
 def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
@@ -55,11 +57,12 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
         only: The id of the one DAG that is asked for; other folders are not even read.
     """
     settings = load_settings()
-    tier_roles = cache(partial(_roles_of_tier, settings.policies))  # many models, few tiers: each is read once
+    tier_policy = cache(partial(_policy_of_tier, settings.policies))  # many models, few tiers: each is read once
     for folder in _folders(settings.models, only):
         try:
             spec = _read(folder / "model.yaml")
-            roles = _roles(_read(folder / "policy.yaml"), tier_roles)
+            policy = _read(folder / "policy.yaml")
+            roles, in_advance = _roles(policy, tier_policy), _in_advance(policy, tier_policy)
             facts = (str(spec["title"]), str(spec["owner"]["team"]), str(spec["tier"]))
             monitoring = spec.get("monitoring") or {}
             schedule = _schedule(monitoring) or DAILY
@@ -67,10 +70,10 @@ def governed_models(only: str | None = None) -> Iterator[GovernedModel]:
             drill = _drill(monitoring)
         except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             # The DAG is there and its first task says what is wrong; the other models are not held up.
-            roles, schedule, retrained, drill = (), DAILY, None, None
+            roles, in_advance, schedule, retrained, drill = (), (), DAILY, None, None
             facts = (f"{folder.name}: cannot be read, see governance check", "platform", "unknown")
         asset = Asset(name=f"model_{folder.name}", uri=f"model://governance/{folder.name}")
-        yield GovernedModel(folder.name, *facts, tuple(roles), asset, schedule, retrained, drill)
+        yield GovernedModel(folder.name, *facts, tuple(roles), asset, schedule, retrained, drill, in_advance)
 
 
 def common(model: GovernedModel, kind: str, **task: Any) -> dict[str, Any]:
@@ -121,14 +124,20 @@ def _folders(models: Path, only: str | None) -> list[Path]:
     return [folder] if folder.parent == models and (folder / "model.yaml").is_file() else []
 
 
-def _roles(policy: dict[str, Any], tier_roles: Callable[[str], Mapping[str, int]]) -> Sequence[str]:
+def _roles(policy: dict[str, Any], tier_policy: Callable[[str], Mapping[str, Any]]) -> Sequence[str]:
     own = (policy.get("approvals") or {}).get("roles") or {}
-    return list({**tier_roles(policy["extends"]), **own})
+    return list({**tier_policy(policy["extends"])["approvals"]["roles"], **own})
 
 
-def _roles_of_tier(policies: Path, tier: str) -> Mapping[str, int]:
-    roles: Mapping[str, int] = _read(policies / f"{tier}.yaml")["approvals"]["roles"]
-    return roles
+def _in_advance(policy: dict[str, Any], tier_policy: Callable[[str], Mapping[str, Any]]) -> tuple[str, ...]:
+    own = policy.get("standing_approvals") or {}
+    known = tier_policy(policy["extends"]).get("standing_approvals") and not own.get("forbidden")
+    return ("apply_standing_approval",) if known else ()
+
+
+def _policy_of_tier(policies: Path, tier: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _read(policies / f"{tier}.yaml")
+    return found
 
 
 def _read(path: Path) -> Any:

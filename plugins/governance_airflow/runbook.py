@@ -29,6 +29,10 @@ verdict.""",
     "search": """Where only fairness rules failed: searches a fairer alternative, and registers it.
 **Normal**: skipped, or 20–50 s. **Red**: none passes every rule; the ledger and the review page list all that were
 tried and what each would have cost.""",
+    "standing": """Asks whether a standing approval covers the first candidate: people signed in advance that a version
+trained again may go live where it is no worse than the champion. The API server decides by rule and issues the permit.
+**Normal**: 2–3 s; skipped where none covers it, and then people sign: the log says why. **Red**: the API server does
+not answer. Clear this task when it does.""",
     "approve": """Waits for the people of one role to sign on the review page. Holds no worker slot.
 **Normal**: deferred (purple) for hours or days, and for as long as the ledger does not answer. **Red**: rejected,
 expired, or the policy changed meanwhile: the log says by whom or since when, the page that it links to says why.

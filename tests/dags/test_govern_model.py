@@ -58,6 +58,14 @@ def test_release_waits_for_every_approval_and_every_verdict(govern_loan):
     assert upstream(govern_loan, "release") == approvals | {"judge", "judge_alternative"}
 
 
+def test_where_people_may_sign_in_advance_the_pipeline_asks_before_it_waits(dag_bag, govern_loan):
+    low = dag_bag.dags["govern_digits"]
+    assert upstream(low, "standing_approval") == {"judge"}
+    assert upstream(low, "approve_model_risk") == {"judge", "judge_alternative", "standing_approval"}
+    assert upstream(low, "release") == {"approve_model_risk", "judge", "judge_alternative"}
+    assert not govern_loan.has_task("standing_approval")
+
+
 def test_nothing_after_a_failed_gate_runs(govern_loan):
     strict = ("all_success", "none_failed")
     lenient = {task.task_id: task.trigger_rule for task in govern_loan.tasks if task.trigger_rule not in strict}

@@ -182,6 +182,7 @@ def _permit_document(found: "Permitted") -> Json:
         "verdict": str(verified.verdict.outcome),
         "decisions": [one.to_dict() for one in verified.decisions],
         "break_glass": verified.emergency.to_dict() if verified.emergency else None,
+        "standing_approval": verified.standing.to_dict() if verified.standing else None,
     }
 
 
@@ -194,10 +195,10 @@ def _show_permit(out: "Console", answer: Json, people: People) -> None:
         "artifact": answer["manifest"],
     }
     _show_facts(out, facts)
-    if answer["break_glass"]:
-        from governance.review.break_glass import BreakGlass, sentence
+    from governance.review.permit import word_for_missing_signatures
 
-        line(out, sentence(BreakGlass.from_dict(answer["break_glass"]), people), style="bold red")
+    if instead := word_for_missing_signatures(answer, people):
+        line(out, instead, style="bold red" if answer["break_glass"] else "bold")
     _show_signatures(out, [one["decision"] for one in answer["decisions"]], people)
 
 
@@ -235,6 +236,47 @@ def _show_waivers(out: "Console", model: str, found: list[Json]) -> None:
     out.print(rows)
     for one in found:
         line(out, f"{one['digest'][:12]}: {one['reason']}" + (f" Void: {one['fault']}." if one["fault"] else ""))
+
+
+# --- standing approvals --------------------------------------------------------------------------------------------
+
+
+def standing(settings: Settings, model: str) -> Answer:
+    """Answer which standing approvals a model has: within which limits, until when, on whose word, and for what.
+
+    The exit code says whether one is in force.
+    """
+    from governance.policy import load_policy
+    from governance.review.standing_approval_desk import Office, views
+
+    ledger, people = open_ledger(settings), people_of(settings)
+    expect_known(settings, ledger, model)
+    spec, keys = find_spec(settings, model), PublicKeys.from_folder(settings.public_keys)
+    office = Office(ledger, keys, spec, load_policy(spec.folder, settings.policies), people)
+    found = [one.to_dict() for one in views(office)]
+    for one in found:
+        del one["may_sign"], one["may_reject"], one["why_not"]  # nobody is logged in here
+    document = {"model": model, "standing_approvals": found}
+    in_force = any(one["status"] == "in force" for one in found)
+    return Answer(document, lambda out: _show_standing(out, model, found), YES if in_force else NO)
+
+
+def _show_standing(out: "Console", model: str, found: list[Json]) -> None:
+    if not found:
+        out.print(f"No standing approval was ever proposed for {model}: people sign each version.")
+        return
+    rows = table("state", "after", "let through", "until", "signed", "standing approval")
+    for one in found:
+        signed = ", ".join(f"{each['person_name']} ({each['role']})" for each in one["signed"]) or "nobody"
+        missing = f"; missing: {', '.join(one['missing'])}" if one["missing"] else ""
+        let = f"{len(one['used'])} of {one['releases']}"
+        rows.add_row(one["status"], one["baseline"], let, one["until"], f"{signed}{missing}", one["digest"][:12])
+    out.print(rows)
+    for one in found:
+        margins = ", ".join(f"{name} {margin:g}" for name, margin in one["margins"].items())
+        line(out, f"{one['digest'][:12]}: {one['reason']} Margins: {margins}.")
+        if one["fault"]:
+            line(out, f"{one['digest'][:12]} is void: {one['fault']}.")
 
 
 # --- live ----------------------------------------------------------------------------------------------------------
@@ -275,7 +317,8 @@ def _show_live(out: "Console", found: "Live", when: str, people: People) -> None
     facts = {
         "since": f"{found.since:%Y-%m-%d %H:%M} UTC (entry {found.entry}, {found.by})",
         "until": f"{found.until:%Y-%m-%d %H:%M} UTC" if found.until else "it still does",
-        "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures) or "nobody",
+        "approved by": ", ".join(f"{one.name} ({people.role_title(one.role)})" for one in found.signatures)
+        or _approved_in_advance(found),
         "evidence": found.evidence,
         "artifact": found.manifest,
         "trained on": found.source,
@@ -285,3 +328,10 @@ def _show_live(out: "Console", found: "Live", when: str, people: People) -> None
     _show_facts(out, facts)
     if found.break_glass:
         line(out, f"Not all signatures were given. {found.break_glass['sentence']}", style="bold red")
+    if found.standing_approval:
+        line(out, f"Nobody signed this evidence. {found.standing_approval['sentence']}", style="bold")
+
+
+def _approved_in_advance(found: "Live") -> str:
+    names = (found.standing_approval or {}).get("names", [])
+    return f"{', '.join(names)}, in advance" if names else "nobody"

@@ -26,6 +26,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "review": frozenset({
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",
         "incident", "incident_closed", "message", "break_glass", "break_glass_signature",
+        "standing_approval", "standing_approval_signature", "standing_approval_use",
     }),
     "serving": frozenset({"served", "refused", "predictions"}),
     "witness": frozenset({"checkpoint"}),

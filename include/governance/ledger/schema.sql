@@ -111,7 +111,8 @@ AS $function$
                                       'window', 'watched', 'monitoring', 'report')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed', 'stop', 'incident', 'incident_closed', 'message',
-                                      'break_glass', 'break_glass_signature')
+                                      'break_glass', 'break_glass_signature', 'standing_approval',
+                                      'standing_approval_signature', 'standing_approval_use')
         WHEN 'serving'  THEN kind IN ('served', 'refused', 'predictions')
         WHEN 'witness'  THEN kind = 'checkpoint'
         ELSE false

@@ -16,6 +16,7 @@ STEPS = {
     "train": "train:train",
     "measure": "measure:measure",
     "judge": "judge:judge_candidate",
+    "apply_standing_approval": "standing:apply_standing_approval",
     "search_alternatives": "alternatives:search_alternatives",
     "release": "release:release",
     "announce": "announce:announce",

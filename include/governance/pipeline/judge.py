@@ -39,7 +39,8 @@ def judge_candidate(run: Run, attempt: int) -> Step:
     )
     summary = {"verdict": str(verdict.outcome), "evidence": digest, "rules": _lines(verdict)}
     if verdict.may_be_released:
-        return Step(summary, lineage, [_waiting(run, entry, verdict)])
+        asked_first = attempt == 1 and run.policy.standing_approvals is not None  # by apply_standing_approval
+        return Step(summary, lineage, [] if asked_first else [waiting(run, entry, verdict)])
     run.record("rejected", {"evidence": digest, "attempt": attempt, "reason": _why(verdict)}, key=f"blocked:{digest}")
     told = [_blocked(run, entry, verdict)]
     if attempt == 1 and may_search(run, verdict):
@@ -230,9 +231,18 @@ def _whom_to_add(run: Run) -> str:
     return said + (f" Commit {', '.join(changed[:5])}." if changed else "")
 
 
-def _waiting(run: Run, entry: Entry, verdict: Verdict) -> Message:
+def waiting(run: Run, entry: Entry, verdict: Verdict, why: str = "") -> Message:
+    """Return the message that a candidate waits to be signed.
+
+    Args:
+        run: The run.
+        entry: The entry of its evidence.
+        verdict: The verdict.
+        why: Why people are asked, where they need not have been.
+    """
     roles = " and ".join(run.people.role_title(role) for role in run.policy.approvals.roles)
     text = f"{run.model} {run.version} waits for {roles}: {verdict.outcome}, evidence {entry.data['digest'][:16]}."
+    text = f"{text} {why}".strip()
     return Message(f"waiting:{entry.data['digest']}", "waiting", text, _review(run))
 
 

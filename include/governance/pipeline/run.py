@@ -31,7 +31,7 @@ class Message:
 
     Attributes:
         key: What makes it the same message; a second one with this key is not sent.
-        kind: ``blocked``, ``waiting``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``,
+        kind: ``blocked``, ``waiting``, ``in_advance``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``,
             ``rolled_back``, ``kept``, ``stopped``, ``break_glass``, ``incident_closed``, ``drill``.
         text: The message, in a sentence or two.
         path: Where to look, below Airflow's address.

@@ -19,7 +19,7 @@ from governance.ledger.log import Entry, Ledger
 from governance.release import bundle
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER, Registry
-from governance.review import break_glass, entries
+from governance.review import break_glass, entries, standing_approval
 from governance.review.entries import Term
 from governance.settings import Settings
 
@@ -54,6 +54,8 @@ class Live:
         until: When something else was; ``None`` while it serves.
         entry: Number of the release or rollback in the ledger.
         by: ``release`` or ``rollback``.
+        break_glass: On whose word it serves although signatures are missing.
+        standing_approval: On whose word, given in advance, although nobody signed its evidence.
     """
 
     model: str
@@ -70,6 +72,7 @@ class Live:
     entry: int
     by: str = "release"
     break_glass: Json | None = None
+    standing_approval: Json | None = None
 
     def to_dict(self) -> Json:
         """Return the JSON form."""
@@ -175,6 +178,7 @@ def _live(ledger: Ledger, model: str, term: Term, people: People | None) -> Live
         entry=term.release.seq,
         by=term.release.kind,
         break_glass=_emergency(issued, people),
+        standing_approval=_in_advance(issued, people),
     )
 
 
@@ -187,6 +191,22 @@ def _emergency(issued: Json, people: People | None) -> Json | None:
     names = [people.name(person) if people else person for person in acted]
     said = {name: one.proposal[name] for name in ("reason", "until")}
     return {**said, "people": acted, "names": names, "sentence": break_glass.sentence(one, people) if people else ""}
+
+
+def _in_advance(issued: Json, people: People | None) -> Json | None:
+    """Return on whose word it serves although nobody signed its evidence, and until when such versions may come."""
+    use = standing_approval.of_permit(issued)
+    if use is None:
+        return None
+    said, signed = use.standing.approval, [each.decision["person"] for each in use.standing.signatures]
+    return {
+        "digest": use.standing.digest,
+        "number": use.number,
+        **{name: said[name] for name in ("releases", "reason", "until", "margins")},
+        "people": signed,
+        "names": [people.name(person) if people else person for person in signed],
+        "sentence": standing_approval.sentence(use, people) if people else "",
+    }
 
 
 def _signature(decision: Json, people: People | None) -> Signature:

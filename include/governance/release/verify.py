@@ -24,7 +24,7 @@ from governance.release import bundle, changes
 from governance.release.bundle import PermitFiles
 from governance.release.loading import Permitted, Wanted, load_permitted
 from governance.release.registry import PERMIT_FOLDER
-from governance.review import entries, findings, waivers
+from governance.review import entries, findings, standing_approval, waivers
 from governance.review.permit import Permit
 from governance.settings import Settings
 from governance.training.tracking import EVIDENCE_FILE
@@ -236,9 +236,23 @@ def _expect_waivers(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: da
         raise NotPermittedError(f"Expected every waiver that this verdict rests on in force, but {ended}.")
 
 
+def _expect_standing(ledger: Ledger, permitted: Permit) -> None:
+    """Ask the ledger whether the standing approval is there, and was rejected since: one reject ends it."""
+    if permitted.standing is None:
+        return
+    known = standing_approval.of_model(ledger, permitted.model)
+    now = next((one for one in known if one.digest == permitted.standing.standing.digest), None)
+    if now is None or any(each.decision["answer"] == "reject" for each in now.signatures):
+        raise NotPermittedError(
+            f"Expected the standing approval that this permit rests on in force, found it "
+            f"{'rejected' if now else 'missing in the ledger'}. Have {permitted.model} {permitted.version} signed."
+        )
+
+
 def _expect_nothing_since(ledger: Ledger, permitted: Permit, keys: PublicKeys, now: datetime) -> None:
     """Ask the ledger what happened after the evidence was written: a waiver rejected, a finding overdue."""
     _expect_waivers(ledger, permitted, keys, now)
+    _expect_standing(ledger, permitted)
     if permitted.policy.overdue_findings != "block":
         return
     model = permitted.model

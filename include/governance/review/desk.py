@@ -14,7 +14,7 @@ from governance.errors import GovernanceError, InputError, MayNotSignError, Refu
 from governance.keys import PublicKeys, Signer
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, break_glass, entries, findings, incidents, permit, waivers
+from governance.review import approvals, break_glass, entries, findings, incidents, permit, standing_approval, waivers
 from governance.review.approvals import Refusal, SignedDecision
 from governance.review.findings import Finding
 from governance.settings import Settings
@@ -61,7 +61,7 @@ class Request:
     """A candidate that was judged, and where its approval stands.
 
     ``status`` is ``pending``, ``approved``, ``denied``, ``expired`` or ``blocked``; ``emergency`` says on whose word it
-    is approved although signatures are missing.
+    is approved although signatures are missing, ``in_advance`` on whose it is although nobody signed this evidence.
     """
 
     model: str
@@ -83,6 +83,7 @@ class Request:
     released_at: datetime | None
     ledger_range: tuple[int, int]
     emergency: str | None = None
+    in_advance: str | None = None
 
     @property
     def decisions(self) -> list[DecisionView]:
@@ -432,6 +433,7 @@ class ReviewDesk:
             released_at=released,
             ledger_range=self._range(entry),
             emergency=self._emergency(data["digest"], people),
+            in_advance=self._in_advance(data["digest"], people),
         )
 
     def _status(
@@ -511,6 +513,11 @@ class ReviewDesk:
         issued = self._permit(digest)
         one = break_glass.of_permit(issued) if issued else None
         return break_glass.sentence(one, people) if one else None
+
+    def _in_advance(self, digest: str, people: People) -> str | None:
+        issued = self._permit(digest)
+        use = standing_approval.of_permit(issued) if issued else None
+        return standing_approval.sentence(use, people) if use else None
 
     def _by_digest(self, model: str, digest: str) -> Request | None:
         found = next((one for one in self.ledger.backwards("evidence", model) if one.data["digest"] == digest), None)

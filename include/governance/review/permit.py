@@ -21,9 +21,10 @@ from governance.errors import NotPermittedError, TamperedError
 from governance.keys import PublicKeys, Signer
 from governance.policy import Policy, Slices, digest_of_files, judge, policy_from_bytes
 from governance.records import Measurement, Verdict, Waiver
-from governance.review import approvals, break_glass, evidence, waivers
+from governance.review import approvals, break_glass, evidence, standing_approval, waivers
 from governance.review.approvals import SignedDecision
 from governance.review.break_glass import BreakGlass
+from governance.review.standing_approval import Use
 
 FORMAT = "governance-permit/1"
 PURPOSE = "permit"
@@ -94,6 +95,7 @@ class Permit:
         people: Who was who when it was signed.
         policy: The policy it was signed under.
         emergency: What it rests on where signatures are missing.
+        standing: The standing approval that it rests on where nobody signed this very evidence.
     """
 
     model: str
@@ -110,6 +112,7 @@ class Permit:
     people: People
     policy: Policy
     emergency: BreakGlass | None = None
+    standing: Use | None = None
 
 
 def issue(
@@ -121,25 +124,26 @@ def issue(
     signer: Signer,
     now: datetime,
     emergency: BreakGlass | None = None,
+    standing: Use | None = None,
 ) -> Json:
     """Sign a permit: ``{"permit": …, "signature": …}``.
 
-    It lasts as long as the policy says, and no longer than the first waiver that the verdict rests on, or than the
-    emergency for which signatures may be missing (whose own signatures :func:`verify` checks).
+    It lasts as long as the policy says, and no longer than the first waiver that the verdict rests on, or than what
+    stands in for missing signatures: an emergency, or a standing approval (whose own signatures :func:`verify` checks).
 
     Raises:
-        NotPermittedError: The quorum is not complete, or a waiver or the emergency has ended.
+        NotPermittedError: The quorum is not complete, or a waiver or what stands in for it has ended.
     """
     missing = approvals.missing_roles(decisions, policy)
     status = approvals.status_of(decisions, policy)
-    if status == "denied" or (emergency is None and (missing or status != "approved")):
+    if status == "denied" or (emergency is None and standing is None and (missing or status != "approved")):
         raise NotPermittedError(f"Expected the quorum of every role, found {missing} missing.")
-    expires = now + timedelta(days=policy.permit.valid_days)
-    ends = waivers.first_end(evidence_document)
-    if ends is not None and ends <= now:
-        raise NotPermittedError(f"A waiver that this verdict rests on ended on {ends:%d %b %Y %H:%M} UTC.")
-    if emergency is not None:
-        ends = min(ends or emergency.ends, emergency.ends)
+    waived = waivers.first_end(evidence_document)
+    if waived is not None and waived <= now:
+        raise NotPermittedError(f"A waiver that this verdict rests on ended on {waived:%d %b %Y %H:%M} UTC.")
+    ends = [now + timedelta(days=policy.permit.valid_days), *([waived] if waived else [])]
+    ends += [emergency.ends] if emergency else []
+    ends += [standing.standing.permits_end] if standing else []
     permit = {
         "format": FORMAT,
         "model": evidence_document["model"]["name"],
@@ -154,8 +158,9 @@ def issue(
         "run_actors": {person: list(done) for person, done in sorted(run_actors.items())},
         "decisions": [one.to_dict() for one in decisions],
         "issued_at": now.isoformat(),
-        "expires_at": min(expires, ends or expires).isoformat(),
+        "expires_at": min(ends).isoformat(),
         **({"break_glass": emergency.to_dict()} if emergency else {}),
+        **({"standing_approval": standing.to_dict()} if standing else {}),
     }
     return {"permit": permit, "signature": signer.sign(permit, PURPOSE)}
 
@@ -176,7 +181,9 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
     issued, expires = (datetime.fromisoformat(permit[name]) for name in ("issued_at", "expires_at"))
     verdict = _repeat_verdict(document, policy, spec, _waivers(document, policy, people, keys, issued), issued)
     emergency = break_glass.expect_permitted(permit, document, policy, people, keys)
-    decisions = _quorum(document, digest, permit, policy, people, keys, emergency)
+    standing = standing_approval.expect_permitted(permit, document, policy, people, spec, keys)
+    stood_in = emergency is not None or standing is not None
+    decisions = _quorum(document, digest, permit, policy, people, keys, stood_in=stood_in)
     if expires > issued + timedelta(days=policy.permit.valid_days):
         raise NotPermittedError(f"This permit lasts longer than the policy's {policy.permit.valid_days} days.")
     ends = waivers.first_end(document)
@@ -199,7 +206,16 @@ def verify(bundle: Bundle, keys: PublicKeys, environment: str, now: datetime) ->
         people=people,
         policy=policy,
         emergency=emergency,
+        standing=standing,
     )
+
+
+def word_for_missing_signatures(permit: Mapping[str, Any], people: People) -> str | None:
+    """Say on whose word a permit rests where its quorum is not complete; ``None`` where people signed the evidence."""
+    emergency, use = break_glass.of_permit(permit), standing_approval.of_permit(permit)
+    if emergency is not None:
+        return break_glass.sentence(emergency, people)
+    return standing_approval.sentence(use, people) if use is not None else None
 
 
 def _signed_permit(bundle: Bundle, keys: PublicKeys) -> Json:
@@ -281,7 +297,8 @@ def _quorum(
     policy: Policy,
     people: People,
     keys: PublicKeys,
-    emergency: BreakGlass | None,
+    *,
+    stood_in: bool,
 ) -> list[SignedDecision]:
     signed = [SignedDecision.from_dict(one) for one in permit["decisions"]]
     decisions = approvals.valid_decisions(signed, digest, document, policy, people, keys)
@@ -291,7 +308,7 @@ def _quorum(
     if any(one.decision["person"] in actors for one in decisions):
         raise NotPermittedError("A person who started, cleared or patched the run is among those who signed.")
     missing, status = approvals.missing_roles(decisions, policy), approvals.status_of(decisions, policy)
-    if status == "denied" or (missing and emergency is None):
+    if status == "denied" or (missing and not stood_in):
         lacking = ", ".join(f"{count} × {people.role_title(role)}" for role, count in missing.items())
         raise NotPermittedError(f"Signatures are missing: {'somebody rejected' if status == 'denied' else lacking}.")
     return decisions

@@ -12,7 +12,7 @@ from governance.errors import InputError, RefusedError, TamperedError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry, Ledger
 from governance.policy import Policy, load_policy
-from governance.review import approvals, break_glass, permit
+from governance.review import approvals, permit
 from governance.review.approvals import SignedDecision
 from governance.settings import Settings
 
@@ -64,9 +64,9 @@ def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) 
         by, title = people.name(reject["person"]), people.role_title(reject["role"])
         return Answer("denied", f"{by} ({title}) rejected evidence {digest[:16]}: {_comment(ledger, reject)}")
     missing = approvals.missing_roles(decisions, policy)
-    emergency = _emergency(settings, ledger, digest, people) if missing else None
-    if emergency:
-        return Answer("approved", f"No more signatures are waited for. {emergency}")
+    instead = _instead_of_signatures(settings, ledger, digest, people) if missing else None
+    if instead:
+        return Answer("approved", f"No more signatures are waited for. {instead}")
     if not missing and ledger.get(f"permit:{digest}") is None and not _is_late(entry):
         sentence = "All have signed, but there is no permit: one of them approves once more, or reads why not."
         return Answer("pending", sentence)
@@ -101,19 +101,17 @@ def _decisions(
     return approvals.valid_decisions(signed, entry.data["digest"], entry.data["evidence"], policy, people, keys)
 
 
-def _emergency(settings: Settings, ledger: Ledger, digest: str, people: People) -> str | None:
+def _instead_of_signatures(settings: Settings, ledger: Ledger, digest: str, people: People) -> str | None:
     """Say on whose word an evidence is permitted without all signatures; ``None`` where it is not."""
     entry = ledger.get(f"permit:{digest}")
-    issued = entry.data["permit"] if entry else {}
-    if entry is None or issued.get("break_glass") is None:
+    if entry is None:
         return None
     try:
         keys = PublicKeys.from_folder(settings.public_keys)
-        keys.verify(issued, entry.data["signature"], permit.PURPOSE, approvals.KEY)
-        one = break_glass.of_permit(issued)
+        keys.verify(entry.data["permit"], entry.data["signature"], permit.PURPOSE, approvals.KEY)
+        return permit.word_for_missing_signatures(entry.data["permit"], people)
     except TamperedError:
         return None
-    return break_glass.sentence(one, people) if one else None
 
 
 def _comment(ledger: Ledger, decision: dict[str, object]) -> str:

@@ -12,12 +12,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
+from governance.review.standing_approval_desk import StandingApprovalDesk
 from governance.review.waiver_desk import WaiverDesk
 from governance_airflow.web import (
     break_glass_api,
     monitoring_api,
     services,
     standing,
+    standing_approval_api,
+    standing_approval_page,
     versions_api,
     waivers_api,
     waivers_page,
@@ -141,7 +144,8 @@ def get_waiting(request: Request, login: Login) -> WaitingOut:
     desk_ = with_desk.open_desk()
     found = desk_.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
     waivers = waivers_page.waiting(WaiverDesk(desk_), login, "")
-    return WaitingOut(waiting=len(found.waits_for_you) + len(waivers))
+    in_advance = standing_approval_page.waiting(StandingApprovalDesk(desk_), login, "")
+    return WaitingOut(waiting=len(found.waits_for_you) + len(waivers) + len(in_advance))
 
 
 @router.get("/requests/{model}/{version}")
@@ -196,6 +200,8 @@ def openapi(request: Request) -> dict[str, Any]:
             *router.routes,
             *break_glass_api.router.routes,
             *waivers_api.router.routes,
+            *standing_approval_api.router.routes,
+            *standing_approval_api.asked.routes,
             *versions_api.router.routes,
             *monitoring_api.router.routes,
         ],

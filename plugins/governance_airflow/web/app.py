@@ -29,6 +29,7 @@ from governance_airflow.web import (
     pages,
     security,
     services,
+    standing_approval_api,
     versions_api,
     waivers_api,
 )
@@ -51,6 +52,8 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.include_router(api.router)
     app.include_router(break_glass_api.router)
     app.include_router(waivers_api.router)
+    app.include_router(standing_approval_api.router)
+    app.include_router(standing_approval_api.asked)
     app.include_router(versions_api.router)
     app.include_router(incidents_api.router)
     app.include_router(monitoring_api.router)

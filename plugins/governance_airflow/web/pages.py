@@ -21,8 +21,17 @@ from governance.review.break_glass_desk import BreakGlassDesk
 from governance.review.desk import Request as Candidate
 from governance.review.desk import ReviewDesk
 from governance.review.incident_desk import IncidentDesk
+from governance.review.standing_approval_desk import StandingApprovalDesk
 from governance.review.waiver_desk import WaiverDesk
-from governance_airflow.web import break_glass_page, inbox_page, incidents_page, review_page, services, waivers_page
+from governance_airflow.web import (
+    break_glass_page,
+    inbox_page,
+    incidents_page,
+    review_page,
+    services,
+    standing_approval_page,
+    waivers_page,
+)
 from governance_airflow.web.security import LOGGED_IN, Login
 
 HERE = Path(__file__).parent
@@ -107,6 +116,17 @@ def exceptions(
     return render(request, "waivers.html", tab="inbox", **who(found, waiting), **context)
 
 
+@router.get("/standing-approvals/{model}")
+def standing_approvals(request: Request, login: Login, model: str) -> HTMLResponse:
+    """Show what is signed in advance for a model, and let people propose, sign and reject."""
+    with_desk = services.of(request)
+    desk = with_desk.open_desk()
+    context = standing_approval_page.context(StandingApprovalDesk(desk), model, login, root_of(request))
+    found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
+    waiting = _waiting(desk, login, request)
+    return render(request, "standing_approvals.html", tab="inbox", **who(found, waiting), **context)
+
+
 @router.get("/incidents/{model}")
 def incidents(request: Request, login: Login, model: str) -> HTMLResponse:
     """Show the incidents of a model, let people close them, and stop the model."""
@@ -119,12 +139,13 @@ def incidents(request: Request, login: Login, model: str) -> HTMLResponse:
 
 
 def _waiting(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
-    """Return what waits for a person beside releases, as rows of the Inbox: emergencies, open incidents, waivers."""
+    """Return what waits for a person beside releases, as rows of the Inbox: emergencies first, then what can wait."""
     root = root_of(request)
     return [
         *_emergencies(desk, login, request),
         *incidents_page.waiting(IncidentDesk(desk), login, root),
         *waivers_page.waiting(WaiverDesk(desk), login, root),
+        *standing_approval_page.waiting(StandingApprovalDesk(desk), login, root),
     ]
 
 

@@ -68,6 +68,7 @@ def context(
         **_comparison(request, reading, before, places),
         "banner": _banner(request, reading, before),
         "permitted_by": request.emergency or "",
+        "permitted_in_advance": request.in_advance or "",
         "unusual": words.unusual(request.evidence["request"]),
         "drivers": _drivers(request, reading),
         "drivers_line": _drivers_line(reading),
@@ -95,7 +96,9 @@ def _exceptions(request: Request, places: Places) -> list[tuple[str, str]]:
         (f"Propose a waiver of {words.inside(one.title)}", f"{home}?rule={quote(name)}")
         for name, one in failing.items()
     ]
-    return [*links, (f"Waivers and findings of {request.model}", home)]
+    in_advance = f"{places.root}/standing-approvals/{quote(request.model)}"
+    standing_approvals = [("Standing approvals", in_advance)] if request.evidence["model"]["tier"] == "low" else []
+    return [*links, (f"Waivers and findings of {request.model}", home), *standing_approvals]
 
 
 def _name(request: Request, identity: str) -> str:

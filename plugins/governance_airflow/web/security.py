@@ -2,7 +2,8 @@
 
 Airflow authenticates (Bearer header first, else its session cookie); a plugin's routes are anonymous until they ask for
 it, so every router here declares :data:`LOGGED_IN`, and a test walks all routes and fails on one that does not; the
-metrics alone are also read with a token of their own (:data:`SCRAPING`). Reading takes what Airflow's navigation takes
+metrics alone are also read with a token of their own (:data:`SCRAPING`), and the pipeline asks with its key's signature
+for what it gets by rule alone (:data:`PIPELINE`). Reading takes what Airflow's navigation takes
 to show the page (``can_read`` on *Plugins*). Signing takes a role in ``people.yaml``, which the review desk checks;
 Airflow's own roles give none.
 
@@ -21,7 +22,10 @@ from airflow.api_fastapi.core_api.security import GetUserDep, bearer_scheme, get
 from airflow.configuration import conf
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials
+from pydantic import BaseModel, ConfigDict, Field
 
+from governance.errors import TamperedError
+from governance.review import asking
 from governance_airflow.web import services
 
 HEADER = "X-Governance"
@@ -89,10 +93,34 @@ async def scraper(request: Request, bearer: Bearer) -> str:
     return await reader(request, await get_user(request, None, bearer))
 
 
+class AskedIn(BaseModel):
+    """What the pipeline asks about, and its signature of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    evidence: str = Field(pattern="^[0-9a-f]{64}$", description="The digest of the candidate's evidence.")
+    signature: str = Field(max_length=200, description="By the pipeline's key, over model, version and evidence.")
+
+
+def pipeline(request: Request, model: str, version: str, body: AskedIn) -> str:
+    """Return the evidence that the pipeline asks about, once its key's signature of the question is checked.
+
+    Raises:
+        NoAccessError: Another key signed, or another question.
+    """
+    try:
+        keys = services.of(request).open_desk().keys
+        asking.expect_signed(keys, model, version, body.evidence, body.signature)
+    except TamperedError as error:
+        raise NoAccessError("Only the pipeline asks for this, with the signature of its key.") from error
+    return body.evidence
+
+
 Signer = Annotated[str, Depends(same_site)]
 LOGGED_IN: list[Any] = [Depends(reader)]
 MEANT: list[Any] = [Depends(same_site)]
 SCRAPING: list[Any] = [Depends(scraper)]
+PIPELINE = Annotated[str, Depends(pipeline)]
 
 
 def own_origins(request: Request) -> list[str]:

@@ -115,6 +115,8 @@ def _approved(request: Request, links: Links) -> Decision:
     if request.emergency:
         first = f"Permitted without all signatures: {done} of {needed} signed, and the glass was broken."
         return Decision("Decided", [_with_run(Notice("block", "warn", first, rest), links)])
+    if request.in_advance:
+        first = "Permitted by a standing approval: it is within the margins that people signed in advance."
     return Decision("Decided", [_with_run(Notice("pass", "pass", first, rest), links)])
 
 
@@ -249,6 +251,8 @@ def last_event(request: Request) -> str:
         return f"{request.model} {request.version} was released {words.moment(request.released_at)}."
     if request.emergency:
         return f"{request.model} {request.version} was permitted without all signatures. {request.emergency}"
+    if request.in_advance:
+        return f"{request.model} {request.version} was permitted in advance. {request.in_advance}"
     if not request.decisions:
         return "This request changed since the page was opened."
     last = request.decisions[-1]

@@ -191,9 +191,9 @@ function exceptionForms() {
       problem.replaceChildren();
       const body = Object.fromEntries(new URLSearchParams(trigger.dataset.send));
       new FormData(form).forEach((value, name) => {
-        const [outer, inner] = name.split('.');
-        if (!inner) body[outer] = value;
-        else if (value) body[outer] = { [inner]: value };
+        const [outer, ...rest] = name.split('.');
+        if (!rest.length) body[outer] = value;
+        else if (value) body[outer] = { ...body[outer], [rest.join('.')]: value };
       });
       try {
         const response = await fetch(form.dataset.post, { method: 'POST', credentials: 'same-origin', body: JSON.stringify(body),
