@@ -12,7 +12,19 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from signed_world import (
+
+from governance import canonical
+from governance.errors import NotPermittedError, RefusedError, TamperedError
+from governance.keys import Signer
+from governance.measures import comparison
+from governance.policyfile import MARGINS
+from governance.policyfile import StandingApprovals as Allowed
+from governance.records import Measurement
+from governance.review import permit, standing_approval
+from governance.review.approvals import SignedDecision
+from governance.review.standing_approval import StandingApproval, Use
+from governance.yamlfile import FaultyFileError
+from tests.unit.review.signed_world import (
     ADA,
     BAD,
     BEA,
@@ -30,21 +42,9 @@ from signed_world import (
     TOM,
     World,
 )  # fmt: skip
-from signed_world import POLICY as HIGH_POLICY
-from signed_world import SPEC as HIGH_SPEC
-from signed_world import TIER as HIGH_TIER
-
-from governance import canonical
-from governance.errors import NotPermittedError, RefusedError, TamperedError
-from governance.keys import Signer
-from governance.measures import comparison
-from governance.policyfile import MARGINS
-from governance.policyfile import StandingApprovals as Allowed
-from governance.records import Measurement
-from governance.review import permit, standing_approval
-from governance.review.approvals import SignedDecision
-from governance.review.standing_approval import StandingApproval, Use
-from governance.yamlfile import FaultyFileError
+from tests.unit.review.signed_world import POLICY as HIGH_POLICY
+from tests.unit.review.signed_world import SPEC as HIGH_SPEC
+from tests.unit.review.signed_world import TIER as HIGH_TIER
 
 SPEC = HIGH_SPEC.replace("tier: high", "tier: low")
 POLICY = HIGH_POLICY.replace("extends: high", "extends: low")
