@@ -263,6 +263,13 @@ class TestTheCandidate:
         document = candidate(attempt=2, replaces={"evidence": "9" * 64, "registry_version": 3})
         refused(issued(use(), document), "alternative to a candidate that was blocked")
 
+    def test_a_verdict_that_rests_on_a_waiver(self) -> None:
+        one = StandingApproval.from_dict(use())
+        waived = {**DOCUMENT, "waivers": [{"waiver": {}, "signatures": []}]}
+
+        assert list(standing_approval.doubts(one, DOCUMENT, WORLD.spec)) == []
+        assert list(standing_approval.doubts(one, waived, WORLD.spec)) == ["its verdict rests on a waiver"]
+
     def test_a_verdict_that_blocks(self) -> None:
         document = WORLD.evidence((*BAD, *AS_GOOD), AGAIN)
         refused(issued(use(), document), "The policy stops this version")
