@@ -1,8 +1,9 @@
 """Two sides of one column, counted: what every measure of drift is computed from.
 
 Numbers are cut into ten bins at quantiles of the reference; a number that is two of these at once, or one of at most
-ten different ones, is a bin of its own, for a cut on one side of it would hide who moved to the other. Everything else
-is counted by value. What is missing is a bin, or a value, of its own.
+ten different ones, is a bin of its own, for a cut on one side of it would hide who moved to the other. Such a bin is a
+hair wider than its number (:data:`HAIR`): 0.3 is also what one side computed as 0.1 + 0.2, or kept in 32 bits.
+Everything else is counted by value. What is missing is a bin, or a value, of its own.
 
 Nothing here knows where the rows come from: :mod:`governance.measures.drift_frames` brings them from pandas,
 :mod:`governance.measures.drift_sides` from files and sketches. Not guaranteed: that more than :data:`MOST_VALUES`
@@ -18,8 +19,18 @@ from governance.measures.confusion import Array
 
 BINS = 10
 
+HAIR = 2.0**-22
+"""Numbers that differ by less than this share of their size, or of the distance to the next one, are the same number
+written twice: twice the rounding of a 32-bit number. Whole numbers never are, nor any that are told apart by more than
+a quarter of that distance."""
+
+MOST_WRITTEN = 1000
+"""Numbers of a column that may be so few numbers, written differently: more are not looked through."""
+
 MOST_VALUES = 1000
-"""Values of a column of text that are told apart at most, the commonest of both sides first; the rest are one."""
+"""Values of a column of text that are told apart at most, the commonest of both sides first; the rest are one.
+
+None is told apart that is as rare as one of the rest: which of them came first would depend on their side."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +91,12 @@ def of_ordered(name: str, reference: Array, m: int, current: Array, n: int) -> C
         current: The current ones, likewise.
         n: Current rows.
     """
-    edges, lone = _cuts(_leading(reference, current))
+    edges, ends, is_lone = _cuts(_leading(reference, current))
     counts = []
     for side, rows in ((reference, m), (current, n)):
         # Rows below each cut: sorted, because cuts lie in each other.
-        below = np.sort(np.concatenate([np.searchsorted(side, edges), np.searchsorted(side, lone, side="right")]))
+        begun, ended = np.searchsorted(side, edges), np.searchsorted(side, ends[is_lone], side="right")
+        below = np.sort(np.concatenate([begun, ended]))
         counts.append([*np.diff([0, *below, side.size]), rows - side.size])
     return Column(name, np.array(counts, dtype=np.int64), reference, current)
 
@@ -100,10 +112,14 @@ def of_values(name: str, counts: Array, values: Sequence[str] = ()) -> Column:
     """
     unseen = int(counts[1, :-1][counts[0, :-1] == 0].sum())
     # By how often they occur, so that neither names nor the order of rows change the last bit of a sum.
-    order = np.lexsort((counts[1, :-1], -counts[:, :-1].sum(0)))
-    few, rest = counts[:, order[:MOST_VALUES]], counts[:, order[MOST_VALUES:]].sum(1, keepdims=True)
-    kept = np.hstack([few, *([rest] if len(order) > MOST_VALUES else []), counts[:, -1:]])
-    told = tuple(str(values[place]) for place in order[:MOST_VALUES]) if len(values) else ()
+    times = counts[:, :-1].sum(0)
+    order = np.lexsort((counts[1, :-1], -times))
+    apart = len(order)
+    if apart > MOST_VALUES:
+        apart = int(np.count_nonzero(times > times[order[MOST_VALUES]]))
+    few, rest = counts[:, order[:apart]], counts[:, order[apart:]].sum(1, keepdims=True)
+    kept = np.hstack([few, *([rest] if apart < len(order) else []), counts[:, -1:]])
+    told = tuple(str(values[place]) for place in order[:apart]) if len(values) else ()
     return Column(name, kept, None, None, unseen, told)
 
 
@@ -118,7 +134,8 @@ def cuts_of(column: Column) -> tuple[Array, Array]:
     """Return where the bins of a column of numbers begin, and those of these numbers that are a bin of their own."""
     nothing = np.empty(0)
     sides = (nothing if side is None else side for side in (column.reference, column.current))
-    return _cuts(_leading(*sides))
+    numbers, _, is_lone = _numbers(_leading(*sides))
+    return numbers, numbers[is_lone]
 
 
 def _leading(reference: Array, current: Array) -> Array:
@@ -126,14 +143,58 @@ def _leading(reference: Array, current: Array) -> Array:
     return reference if reference.size else current
 
 
-def _cuts(in_order: Array) -> tuple[Array, Array]:
-    """Return the numbers in front of which a bin begins, and those of them behind which the next one does."""
+def _cuts(in_order: Array) -> tuple[Array, Array, Array]:
+    """Return in front of which number each bin begins, where it ends if it is of one number, and whether it is."""
+    first, last, is_lone = _numbers(in_order)
+    hair = hairs(first, last)
+    return np.where(is_lone, first - hair, first), last + hair, is_lone
+
+
+def _numbers(in_order: Array) -> tuple[Array, Array, Array]:
+    """Return the numbers at which bins begin, each as it is first and last written, and whether it is a bin alone."""
     begins = np.append(in_order[:1] == in_order[:1], in_order[1:] != in_order[:-1])
-    if np.count_nonzero(begins) <= BINS:
-        different = in_order[begins]
-        return different, different
+    if np.count_nonzero(begins) <= MOST_WRITTEN:
+        first, last, _ = _alike(in_order[begins])
+        if len(first) <= BINS:
+            return first, last, np.ones(len(first), dtype=bool)
     edges, times = np.unique(_quantiles(in_order), return_counts=True)
-    return edges, edges[times > 1]
+    first, last, place = _alike(edges)
+    return first, last, np.bincount(place, times, minlength=len(first)) > 1
+
+
+def _alike(different: Array) -> tuple[Array, Array, Array]:
+    """Return sorted numbers, those that are the same but for a hair as one: first, last, and which of them each is."""
+    finite = different[np.isfinite(different)]
+    if finite.size < 2:
+        return different, different, np.arange(different.size)
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.minimum(np.abs(different), finite[-1] - finite[0])
+        # Beside large numbers, 0 is computed as something that is no smaller than their own last digit.
+        least = np.finfo(np.float64).eps * np.abs(finite).max()
+        hair = np.minimum(np.maximum(HAIR * size[1:], least), 0.25)
+        apart = ~(np.diff(different) <= hair)
+        ends = np.append(apart, True)
+        first, last = different[np.append(True, apart)], different[ends]
+        if (last - first > np.append(0.0, hair)[ends]).any():
+            return different, different, np.arange(different.size)  # close to each other, but a chain of many
+    return first, last, np.cumsum(np.append(True, apart)) - 1
+
+
+def hairs(first: Array, last: Array) -> Array:
+    """Return how far from each of these numbers, sorted, another one is still the same.
+
+    Args:
+        first: Each as it is first written, shape (numbers).
+        last: … and as it is last written.
+    """
+    if not first.size:
+        return first
+    with np.errstate(invalid="ignore", over="ignore"):
+        gaps = np.concatenate([[np.inf], first[1:] - last[:-1], [np.inf]])
+        gap = np.minimum(gaps[:-1], gaps[1:])
+        size = np.maximum(np.abs(last), np.where(np.isfinite(gap), gap, 0.0))
+        hairs = np.minimum(np.minimum(HAIR * size, gap / 4), 0.25)
+    return np.where(np.isfinite(first) & np.isfinite(last) & np.isfinite(hairs), hairs, 0.0)
 
 
 def _quantiles(in_order: Array) -> Array:

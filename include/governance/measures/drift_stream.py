@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from governance.measures import drift_distances
+from governance.measures import drift_counts, drift_distances
 from governance.measures.confusion import Array
 from governance.measures.drift_shapes import LONGEST_NAME, Shape
 
@@ -64,15 +64,17 @@ class Stream:
 
     def _limits(self) -> tuple[Array, Array]:
         """Return where each bin of numbers begins, that number included, and where it ends."""
-        starts: list[float] = []
-        before = None
-        for one in self.shape.bins if self.shape.kind != "values" else ():
-            start = -math.inf if one.low is None else one.low
-            begins_behind = before is not None and before.low == before.high == one.low
-            starts.append(math.nextafter(start, math.inf) if begins_behind else start)
-            before = one
-        ends = [math.inf if one.high is None else one.high for one in self.shape.bins]
-        return np.array(starts), np.array(ends[: len(starts)])
+        bins = self.shape.bins if self.shape.kind != "values" else ()
+        starts = np.array([-math.inf if one.low is None else one.low for one in bins])
+        ends = np.array([math.inf if one.high is None else one.high for one in bins])
+        is_lone = starts == ends
+        # As in a window: a bin of one number is a hair wider, and the next one begins behind it.
+        hair = np.zeros(starts.size)
+        hair[is_lone] = drift_counts.hairs(starts[is_lone], ends[is_lone])
+        starts, ends = starts - hair, ends + hair
+        behind = np.append(False, is_lone[:-1] & (starts[1:] <= ends[:-1]))[: starts.size]
+        starts[behind] = np.nextafter(ends[:-1][behind[1:]], math.inf)
+        return starts, ends
 
     def _places_of_numbers(self, values: Sequence[Any]) -> Array:
         numbers = np.array(values, dtype=np.float64)

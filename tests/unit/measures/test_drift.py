@@ -95,6 +95,40 @@ class TestNumbers:
         expected, _ = _psi(r, c, ColumnType.Numerical, 0.1)
         assert value_of(of(r, c), "psi", "x").value == pytest.approx(expected)
 
+    @pytest.mark.parametrize(
+        "written",
+        [
+            lambda values: values.astype(np.float32).astype(float),
+            lambda values: np.nextafter(values, np.inf),
+            lambda values: np.nextafter(values, -np.inf),
+            lambda values: (values + 0.1) + 0.2 - 0.3,
+            lambda values: np.where(RANDOM.random(values.size) < 0.5, values, np.nextafter(values, np.inf)),
+        ],
+        ids=["in 32 bits", "a bit more", "a bit less", "computed otherwise", "some of them"],
+    )
+    def test_a_number_that_differs_in_its_last_digit_is_the_same_one(self, written) -> None:
+        values = RANDOM.choice([0.0, 0.1, 0.3, 1 / 3, 7.7, 123.456], 2000)
+        for sides in ((values, written(values)), (written(values), values)):
+            assert value_of(of(*sides), "psi", "x").value < 1e-9
+            assert value_of(of(*sides), "share_drifted").value == 0
+
+    def test_so_is_one_that_most_have_among_others(self) -> None:
+        values = np.where(RANDOM.random(2000) < 0.5, 0.3, RANDOM.normal(size=2000))
+        moved = np.where(values == 0.3, 0.1 + 0.2, values)
+        assert value_of(of(values, moved), "psi", "x").value < 1e-9
+
+    @pytest.mark.parametrize(
+        "values", [[1e15, 1e15 + 1], [1.7e9, 1.7e9 + 1], [0.3, 0.3001], [1e-9, 2e-9], [-np.inf, np.inf]]
+    )
+    def test_numbers_that_are_really_others_are(self, values: list[float]) -> None:
+        sides = [np.repeat(values, counts) for counts in ((900, 100), (100, 900))]
+        assert value_of(of(*sides), "psi", "x").value > 1
+
+    @pytest.mark.parametrize("value", [16_777_217.0, 1e9 + 50, 0.3001])
+    def test_a_number_that_the_reference_lacks_is_none_of_its(self, value: float) -> None:
+        reference = np.repeat([0.3, 16_777_216.0, 1e9], 100)
+        assert value_of(of(reference, np.full(300, value)), "psi", "x").value > 1
+
     @pytest.mark.parametrize("others", [np.linspace(0.5, 1, 60), np.linspace(-1, -0.5, 60)], ids=["above", "below"])
     def test_one_value_that_most_have_does_not_hide_where_the_others_go(self, others) -> None:
         often = np.r_[np.zeros(940), others]
@@ -169,6 +203,22 @@ class TestValues:
         )
         expected = chi2_contingency(table, correction=False).statistic
         assert value_of(measure_drift(REFERENCE, CURRENT), "chi_square", "kind").value == pytest.approx(expected)
+
+    def test_text_that_is_never_the_same_twice_has_not_drifted_by_its_values(self) -> None:
+        """More values than are told apart: which of the rare ones are must not depend on their side."""
+        sides = [pd.DataFrame({"x": [f"{side} {number}" for number in range(1500)]}) for side in ("then", "now")]
+        measured = measure_drift(*sides)
+        assert value_of(measured, "psi", "x").value == 0
+        assert value_of(measured, "p_value", "x").value == 1
+        assert value_of(measured, "new_categories", "x").value == 1
+
+    def test_of_many_values_the_common_ones_are_told_apart(self) -> None:
+        rare = [[f"{side} {number}" for number in range(900)] for side in ("then", "now")]
+        sides = [
+            pd.DataFrame({"x": [*few, *["often"] * often, *["seldom"] * (1000 - often)]})
+            for few, often in zip(rare, (900, 500), strict=True)
+        ]
+        assert value_of(measure_drift(*sides), "psi", "x").value > 0.2
 
     def test_what_is_missing_is_a_value(self) -> None:
         sides = [["a"] * 60 + [None] * 40, ["a"] * 80 + [None] * 20]
