@@ -5,7 +5,7 @@
 The files are drawn with a fixed seed: 20 columns of numbers, four of which have moved, and 5 of text, as Parquet. Ours
 runs twice with a state folder of its own: the first run reads, sorts and keeps the reference, the second one takes it
 from its sketch; medians of several such pairs. Evidently reads the same files with pandas, in a process of its own,
-once, for it takes minutes. Memory is the largest resident size of the process.
+once, for it takes minutes. Memory is the largest resident size of the process; of a sketch its mapped pages count, too.
 """
 
 import argparse
@@ -53,7 +53,8 @@ import json, os, subprocess, sys, time
 started = time.perf_counter()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
 _, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([time.perf_counter() - started, usage.ru_maxrss / 1e6, os.waitstatus_to_exitcode(status)]))
+took, of_a_core = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+print(json.dumps([took, usage.ru_maxrss / 1e6, of_a_core, os.waitstatus_to_exitcode(status)]))
 """
 """A small process: what is run begins with the resident size of who starts it, and this one has next to none."""
 
@@ -75,10 +76,14 @@ Row = tuple[str, float, float, str]
 
 @dataclass(frozen=True)
 class Run:
-    """What one process took: wall clock in seconds and largest resident size in GB."""
+    """What one process took: wall clock in seconds, largest resident size in GB, and seconds of a core.
+
+    The last says what the work is where the machine is busy with other work; of two threads it is more than the clock's.
+    """
 
     seconds: float
     memory: float
+    of_a_core: float
 
 
 def main() -> None:
@@ -110,7 +115,7 @@ def measure(rows: int, *, with_peer: bool) -> list[Row]:
         peer = run([sys.executable, "-c", PEER, str(reference), str(current)], 0) if with_peer else None
     if max(first.memory, second.memory) > memory:
         raise SystemExit(f"drift of {rows:,} rows: {first.memory:.2f} GB, expected at most {memory:g}.")
-    beside = f"{first.memory:.2f} GB"
+    beside = f"{first.memory:.2f} GB, {first.of_a_core:.2f} s of a core"
     if peer is not None:
         beside += f"; Evidently {peer.seconds:.1f} s, {peer.memory:.2f} GB: {peer.seconds / first.seconds:.0f}×"
     if peer is not None and rows >= MANY:
@@ -125,7 +130,10 @@ def _from_sketch(name: str, first: Run, second: Run) -> Row:
     with files(FEW) as (reference, current):
         start, _ = ours(reference, current, RUNS, expected=UNDECIDED)
     work = (first.seconds - start.seconds) / (second.seconds - start.seconds)
-    beside = f"{first.seconds / second.seconds:.2f}× as fast; {work:.2f}× after the {start.seconds:.2f} s of its start"
+    beside = (
+        f"{second.memory:.2f} GB, {second.of_a_core:.2f} s of a core; {first.seconds / second.seconds:.2f}× as fast; "
+    )
+    beside += f"{work:.2f}× after the {start.seconds:.2f} s of its start"
     return f"{name}, the reference from its sketch", second.seconds, first.seconds / FASTER, beside
 
 
@@ -141,7 +149,12 @@ def ours(reference: Path, current: Path, runs: int, expected: int = DRIFTED) -> 
         finally:
             shutil.rmtree(state, ignore_errors=True)
     first, second = (
-        Run(statistics.median(each.seconds for each in kept), max(each.memory for each in kept)) for kept in found
+        Run(
+            statistics.median(each.seconds for each in kept),
+            max(each.memory for each in kept),
+            statistics.median(each.of_a_core for each in kept),
+        )
+        for kept in found
     )
     return first, second
 
@@ -155,10 +168,10 @@ def run(command: Sequence[str], expected: int, **environment: str) -> Run:
     own = {**os.environ, "PYTHONPATH": str(ROOT / "include"), **environment}
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
     done = subprocess.run(launcher, env=own, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, memory, code = json.loads(done.stdout)
+    seconds, memory, of_a_core, code = json.loads(done.stdout)
     if code != expected:
         raise SystemExit(f"Expected exit code {expected} of {command[3:]}, found {code}.")
-    return Run(seconds, memory)
+    return Run(seconds, memory, of_a_core)
 
 
 @contextmanager

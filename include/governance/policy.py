@@ -558,4 +558,5 @@ def _result(
 def _monitoring(floor: Monitoring, mine: MonitoringText) -> Monitoring:
     """Return the tier's limits with the model's over them; of its own measures, the limits of both."""
     whole = {**floor.model_dump(), **mine.model_dump(exclude_none=True)}
-    return Monitoring(**{**whole, "custom": {**floor.custom, **mine.custom}})
+    by_name = {kind: {**getattr(floor, kind), **getattr(mine, kind)} for kind in ("custom", "embeddings")}
+    return Monitoring(**{**whole, **by_name})

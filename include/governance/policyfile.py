@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from governance.catalog import TaskName, Tier
+from governance.records import Measurement
 from governance.yamlfile import Document, Fault, Strict
 
 Over = Literal["everything", "attributes", "intersections", "groups"]
@@ -181,7 +182,7 @@ class StandingApprovalsText(Strict):
 
 
 class CustomLimit(Strict):
-    """A limit on a number of the model folder's own drift measure; where it has an interval, on the nearer end.
+    """A limit on a number of the model folder's own; where it has an interval, on the nearer end.
 
     Attributes:
         at_most: Above it, by the lower end, something is done.
@@ -198,6 +199,18 @@ class CustomLimit(Strict):
         if self.at_most is None and self.at_least is None:
             raise ValueError("a limit needs `at_most` or `at_least`.")
         return self
+
+    def is_above(self, one: Measurement) -> bool:
+        """Say whether a number is above what it may be, its lower end too."""
+        low = one.value if one.low is None else one.low
+        return low is not None and self.at_most is not None and low > self.at_most
+
+    def is_crossed_by(self, one: Measurement) -> bool | None:
+        """Say whether a number is beyond the limit, its nearer end too; ``None`` where it was not measured."""
+        high = one.value if one.high is None else one.high
+        if one.value is None or high is None:
+            return None
+        return self.is_above(one) or (self.at_least is not None and high < self.at_least)
 
     def is_as_tight_as(self, floor: "CustomLimit") -> bool:
         """Say whether it asks for no less than another, and for the same to be done."""
@@ -228,6 +241,7 @@ class Monitoring(Strict):
         silent_windows: After how many windows without traffic people are told.
         reference: What is usual: the champion's training data, or the windows before.
         custom: Limits on the numbers of the model folder's ``drift.py``, by name.
+        embeddings: Limits on ``drift.classifier_two_sample_auc`` of the embeddings of its ``embedding.py``, by name.
     """
 
     minimum_rows: int = Field(default=100, ge=1)
@@ -245,6 +259,7 @@ class Monitoring(Strict):
     silent_windows: int = Field(default=3, ge=1)
     reference: Literal["training", "trailing"] = "training"
     custom: dict[str, CustomLimit] = Field(default_factory=dict)
+    embeddings: dict[str, CustomLimit] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> "Monitoring":
@@ -271,6 +286,7 @@ class MonitoringText(Strict):
     silent_windows: int | None = Field(default=None, ge=1)
     reference: Literal["training", "trailing"] | None = None
     custom: dict[str, CustomLimit] = Field(default_factory=dict)
+    embeddings: dict[str, CustomLimit] = Field(default_factory=dict)
 
 
 class Kept(Strict):
@@ -525,11 +541,14 @@ def _loosened(own: Document[PolicyFile], tier: Document[TierFile]) -> Iterator[F
 
 
 def _looser_custom(own: Document[PolicyFile], mine: MonitoringText, floor: TierFile) -> Iterator[Fault]:
-    for name, limit in mine.custom.items():
-        demanded = floor.monitoring.custom.get(name)
-        if demanded is not None and not limit.is_as_tight_as(demanded):
-            found = f"`monitoring.custom.{name}` is looser than tier {floor.tier} allows, or asks for something else."
-            yield own.fault(("monitoring", "custom", name), found, "Leave it out, or ask for no less than the tier.")
+    for kind in ("custom", "embeddings"):
+        for name, limit in getattr(mine, kind).items():
+            demanded = getattr(floor.monitoring, kind).get(name)
+            if demanded is not None and not limit.is_as_tight_as(demanded):
+                found = (
+                    f"`monitoring.{kind}.{name}` is looser than tier {floor.tier} allows, or asks for something else."
+                )
+                yield own.fault(("monitoring", kind, name), found, "Leave it out, or ask for no less than the tier.")
 
 
 def _added_grants(own: Document[PolicyFile], floor: TierFile) -> Iterator[Fault]:

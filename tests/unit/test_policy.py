@@ -121,6 +121,17 @@ class TestTogether:
             "tail": (0.1, None, "call"), "gap": (None, 0.5, "retrain"), "mine": (3, None, "call"),
         }  # fmt: skip
 
+    def test_limits_on_embeddings_are_those_of_both_and_no_looser_than_the_tiers(self) -> None:
+        tier = yaml.safe_load(HIGH.read_text())
+        tier["monitoring"]["embeddings"] = {"note": {"at_most": 0.7}}
+        own = own_text(monitoring={"embeddings": {"scan": {"at_most": 0.6, "action": "retrain"}}})
+        found = combined(own, tier).monitoring.embeddings
+        assert {name: (one.at_most, one.action) for name, one in found.items()} == {
+            "note": (0.7, "call"), "scan": (0.6, "retrain"),
+        }  # fmt: skip
+        with pytest.raises(InputError, match=r"`monitoring\.embeddings\.note` is looser than tier high"):
+            combined(own_text(monitoring={"embeddings": {"note": {"at_most": 0.8}}}), tier)
+
     @pytest.mark.parametrize(
         ("limit", "told"),
         [

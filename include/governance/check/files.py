@@ -12,6 +12,7 @@ from governance.yamlfile import Fault
 Json = Any
 
 FIT = "Write `def fit(frame, params):`; it returns a fitted classifier."
+EMBED = "Write `def embed(frame, files):`; it returns a matrix by name (docs/monitoring.md)."
 MEASURE = "Write `def measure(reference, current):`; it returns numbers by name (docs/monitoring.md)."
 
 
@@ -25,6 +26,13 @@ def drift(folder: Path) -> Iterator[Fault]:
     path = folder / "drift.py"
     if path.exists():
         yield from _defines(path, "measure", "two tables", MEASURE)
+
+
+def embedding(folder: Path) -> Iterator[Fault]:
+    """Yield what is wrong with ``embedding.py``, where there is one: not Python, or no ``embed(frame, files)``."""
+    path = folder / "embedding.py"
+    if path.exists():
+        yield from _defines(path, "embed", "a table and files", EMBED)
 
 
 def _defines(path: Path, name: str, given: str, remedy: str) -> Iterator[Fault]:

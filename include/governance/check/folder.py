@@ -121,6 +121,7 @@ def _questions(folder: Path, parts: Parts) -> Iterator[Fault]:
     if parts.spec is None or parts.spec.trained == "here":
         yield from files.train(folder)
     yield from files.drift(folder)
+    yield from files.embedding(folder)
     if parts.spec:
         yield from files.contract(parts.spec)
         yield from spec.faults(parts.spec)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Better = Literal["higher", "lower"]
-Of = Literal["everything", "attributes", "groups", "features", "classes", "slices", "packages", "columns"]
+Of = Literal["everything", "attributes", "groups", "features", "classes", "slices", "packages", "columns", "embeddings"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MeasureInfo:
         unit: One of :data:`RANGES`; ``amount`` and ``number`` are in the unit of the target.
         family: The part of the name before the dot.
         of: What each measurement speaks of: everything, an attribute or intersection, a group, a feature, a class, a
-            slice, a package, a column.
+            slice, a package, a column, an embedding.
         lowest: The smallest value it can take; ``None`` without an end.
         highest: The largest value it can take; ``None`` without an end.
         has_interval: Whether it comes with a 95 % interval. What is counted has none.
@@ -159,6 +159,8 @@ drift.missing_change                    lower   change       columns     Change 
 drift.new_categories                    lower   share        columns     Share of new categories
 drift.out_of_range                      lower   share        columns     Share out of range
 drift.p_value                           -       share        columns     Chance without drift
+drift.classifier_two_sample_auc         lower   share        embeddings  AUC of a classifier of then and now
+drift.classifier_two_sample_p_value     -       share        embeddings  Chance of that AUC without drift
 drift.share_drifted                     lower   share        everything  Share of drifted features
 drift.largest_psi                       lower   nats         everything  Largest PSI of a feature
 drift.largest_ks                        lower   share        everything  Largest KS of a feature
@@ -192,6 +194,7 @@ COUNTED = frozenset(
         "drift.wasserstein",
         "drift.chi_square",
         "drift.p_value",
+        "drift.classifier_two_sample_p_value",
         "drift.share_drifted",
         "drift.importance_psi",
         "leakage.duplicate_rows",

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from governance.errors import InputError
 from governance.measures import drift_counts, drift_distances
 from governance.measures.confusion import Array, Share
+from governance.measures.drift_classifier import MATERIAL_AUC, Embedded, classifier_two_sample_p_value
 from governance.measures.drift_counts import Column
 from governance.measures.intervals import proportion, wilson
 from governance.records import Measurement
@@ -68,13 +69,13 @@ class Found:
         measured: Its measurements.
         simultaneous: Its ``psi`` and ``ks``, with intervals that hold for all columns at once. Numbers that are never
             recorded on either side have no ``ks``, and no part in the largest one.
-        p_value: Chance of so large a difference without drift.
+        p_value: Chance of so large a difference without drift; ``None`` where an embedding stands for the column.
     """
 
     name: str
     measured: list[Measurement]
     simultaneous: list[Measurement]
-    p_value: float
+    p_value: float | None
 
 
 def measure_drift(
@@ -84,6 +85,7 @@ def measure_drift(
     minimum_n: int = MINIMUM_N,
     level: float = LEVEL,
     seen: Callable[[Column], None] | None = None,
+    embedded: Sequence[Embedded] = (),
 ) -> list[Measurement]:
     """Measure the drift of every column of the reference.
 
@@ -92,27 +94,31 @@ def measure_drift(
         current: What came now, shape (n, columns); columns that the reference lacks are not looked at.
         minimum_n: With fewer rows on either side nothing is said of the whole.
         level: Chance, over all columns together, that one counts as drifted though nothing changed.
-        seen: Is given each column once it is counted, from two threads.
+        seen: Is given each column once it is counted, from two threads; not those that an embedding stands for.
+        embedded: What is known of embeddings. Each is one more feature, or stands for the column of its name, whose
+            values then are not counted: only ``missing_change`` is measured of it.
 
     Returns:
         For each column ``psi``, ``jensen_shannon``, ``missing_change`` and ``p_value``; of numbers ``ks``,
         ``wasserstein`` and ``out_of_range``, of others ``chi_square`` and ``new_categories``; of a column that is gone,
-        ``psi`` without a
-        value. Then ``share_drifted``, ``largest_psi`` and ``largest_ks`` over all columns.
+        ``psi`` without a value. Of each embedding ``classifier_two_sample_auc`` and its p-value. Then
+        ``share_drifted``, ``largest_psi`` and ``largest_ks`` over all columns.
 
     Raises:
         InputError: One side has no rows, or they have no column in common, or a column is text on one side only.
     """
     from governance.measures.drift_frames import counted
 
+    stood_for = {one.name for one in embedded}
+
     def count(name: str) -> Column:
         column = counted(str(name), reference[name], current[name])
-        if seen is not None:
+        if seen is not None and name not in stood_for:
             seen(column)
         return column
 
-    names = (list(reference.columns), list(current.columns))
-    return measure_columns(count, names, (len(reference), len(current)), minimum_n=minimum_n, level=level).measurements
+    names, rows = (list(reference.columns), list(current.columns)), (len(reference), len(current))
+    return measure_columns(count, names, rows, minimum_n=minimum_n, level=level, embedded=embedded).measurements
 
 
 def measure_columns(
@@ -122,6 +128,7 @@ def measure_columns(
     *,
     minimum_n: int = MINIMUM_N,
     level: float = LEVEL,
+    embedded: Sequence[Embedded] = (),
 ) -> Drift:
     """Measure the drift of every column of the reference, wherever its rows are.
 
@@ -131,6 +138,7 @@ def measure_columns(
         rows: How many both have.
         minimum_n: With fewer rows on either side nothing is said of the whole.
         level: Chance, over all columns together, that one counts as drifted though nothing changed.
+        embedded: What is known of embeddings, as in :func:`measure_drift`.
 
     Raises:
         InputError: One side has no rows, or they have no column in common.
@@ -144,12 +152,16 @@ def measure_columns(
             f"with {len(shared)} columns in common."
         )
 
+    stood_for = {one.name for one in embedded}
+    many = len([name for name in shared if name not in stood_for]) + len(embedded)
+
     def one(name: str) -> Found:
-        return _found(count(name), LEVEL / len(shared))
+        column = count(name)
+        return _stood_for(column) if name in stood_for else _found(column, LEVEL / many)
 
     with ThreadPoolExecutor(THREADS) as threads:
         found = list(threads.map(one, shared))
-    return _summed(found, gone, rows, minimum_n, level)
+    return _summed(found, gone, rows, minimum_n, level, embedded)
 
 
 def measure_prediction_drift(
@@ -333,7 +345,8 @@ def p_value(found: Found, chance: float) -> Measurement:
     """Chance that a column would differ so much though nothing changed, corrected for the number of columns.
 
     Formula: of what is counted by value, of chi-square; of numbers twice the smaller of Kolmogorov–Smirnov's and, where
-    some are missing, that of chi-square of what is missing; then Holm's step-down over all columns.
+    some are missing, that of chi-square of what is missing; then Holm's step-down over all columns and
+    embeddings.
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2).
     Ideal: 1.
     Limits: of how much it differs it says nothing: in a large window the smallest difference is certain.
@@ -342,21 +355,24 @@ def p_value(found: Found, chance: float) -> Measurement:
     return Measurement("drift.p_value", chance, n, {"column": found.name} if found.name else {}, method="asymptotic")
 
 
-def share_drifted(measured: Sequence[Measurement], chances: Array, level: float = LEVEL) -> Measurement:
-    """Share of columns that have drifted, by more than chance and by more than a little.
+def share_drifted(drifted: Array, reason: str | None = None) -> Measurement:
+    """Share of columns and embeddings that have drifted, by more than chance and by more than a little.
 
-    Formula: columns whose PSI is at least 0.2 and whose ``p_value`` is at most 0.05 (or what the policy says), of all
-    columns; n is the number of columns. No value where a column is gone.
+    Formula: columns whose PSI is at least 0.2, and embeddings whose ``classifier_two_sample_auc`` is at least 0.624,
+    with a p-value of at most 0.05 (or what the policy says), of all of them; n is how many there are. An embedding with
+    the name of a column stands for it. No value where a column is gone or an embedding could not be measured.
     Source: Holm (1979), Scandinavian Journal of Statistics 6(2); Siddiqi (2006) for the size.
     Ideal: 0.
     Limits: a yes or no for each column; many small drifts count as none.
+
+    Args:
+        drifted: Whether each has, shape (columns and embeddings).
+        reason: Why it cannot be told.
     """
-    sizes = [one.value for one in measured if one.name == "drift.psi"]
-    if None in sizes:
-        reason = "not every column is there on both sides"
-        return Measurement("drift.share_drifted", None, len(sizes), reason=reason)
-    drifted = np.count_nonzero(_has_drifted(sizes, chances, level))
-    found = proportion("drift.share_drifted", Share(np.array(drifted), np.array(len(sizes)), "there are no columns"))
+    if reason:
+        return Measurement("drift.share_drifted", None, len(drifted), reason=reason)
+    told = Share(np.array(np.count_nonzero(drifted)), np.array(len(drifted)), "there are no columns")
+    found = proportion("drift.share_drifted", told)
     # Counted: the columns are all there are, and no sample of some larger number.
     return Measurement(found.name, found.value, found.n, method="counted", reason=found.reason)
 
@@ -455,23 +471,62 @@ def _found(column: Column, level: float) -> Found:
     return Found(column.name, measured, simultaneous, chance)
 
 
-def _summed(found: Sequence[Found], gone: Sequence[str], rows: tuple[int, int], minimum_n: int, level: float) -> Drift:
+def _stood_for(column: Column) -> Found:
+    """Return what is known of a column that an embedding stands for: free text has no values to be counted by."""
+    return Found(column.name, [missing_change(column)], [], None)
+
+
+def _summed(
+    every: Sequence[Found],
+    gone: Sequence[str],
+    rows: tuple[int, int],
+    minimum_n: int,
+    level: float,
+    embedded: Sequence[Embedded],
+) -> Drift:
+    found = [column for column in every if column.p_value is not None]
+    known = [one for one in embedded if one.chance is not None]
     absent = {one: [_gone(f"drift.{one}", name) for name in gone] for one in ("psi", "ks")}
-    chances = drift_distances.adjusted(np.array([column.p_value for column in found], dtype=np.float64))
-    told = [p_value(column, chance) for column, chance in zip(found, chances.tolist(), strict=True)]
-    measured = [*(measurement for column in found for measurement in column.measured), *absent["psi"], *told]
+    chances = [one.p_value for one in found] + [one.chance for one in known]
+    corrected = drift_distances.adjusted(np.array(chances, dtype=np.float64))
+    measured = [*(measurement for column in every for measurement in column.measured), *absent["psi"]]
+    measured += [p_value(column, chance) for column, chance in zip(found, corrected.tolist(), strict=False)]
+    measured += [one.auc for one in embedded]
+    measured += [
+        classifier_two_sample_p_value(one.name, chance, one.auc.n)
+        for one, chance in zip(known, corrected[len(found) :].tolist(), strict=True)
+    ]
     if few := _too_few(*rows, minimum_n):
         whole = [Measurement(f"drift.{name}", None, rows[1], reason=few) for name in OF_THE_WHOLE]
         return Drift([*measured, *whole], ())
-    every = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
-    whole = [share_drifted(measured, chances, level), largest_psi(every, rows[1]), largest_ks(every, rows[1])]
-    sizes = [next(one.value for one in column.measured if one.name == "drift.psi") for column in found]
-    drifted = zip(found, _has_drifted(sizes, chances, level), strict=True)
-    return Drift([*measured, *whole], tuple(column.name for column, has in drifted if has))
+    names, far = [one.name for one in (*found, *known)], [*map(_is_far, found), *map(_is_far_told_apart, known)]
+    drifted = (corrected <= level) & np.array(far, dtype=bool)
+    simultaneous = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
+    whole = [
+        share_drifted(drifted, _unknown(gone, embedded)),
+        largest_psi(simultaneous, rows[1]),
+        largest_ks(simultaneous, rows[1]),
+    ]
+    return Drift([*measured, *whole], tuple(name for name, has in zip(names, drifted, strict=True) if has))
 
 
-def _has_drifted(sizes: Sequence[float | None], chances: Array, level: float) -> Array:
-    return np.asarray((chances <= level) & (np.asarray(sizes, dtype=np.float64) >= MATERIAL))
+def _is_far(column: Found) -> bool:
+    return any(one.name == "drift.psi" and (one.value or 0.0) >= MATERIAL for one in column.measured)
+
+
+def _is_far_told_apart(one: Embedded) -> bool:
+    return (one.auc.value or 0.0) >= MATERIAL_AUC
+
+
+def _unknown(gone: Sequence[str], embedded: Sequence[Embedded]) -> str | None:
+    """Return why nothing can be said of all columns and embeddings together."""
+    if gone:
+        return "not every column is there on both sides"
+    failed = next((one for one in embedded if one.chance is None), None)
+    if failed is None:
+        return None
+    which = f"the embedding {failed.name}" if failed.name else "its embeddings"
+    return f"{which} could not be measured: {failed.auc.reason}"
 
 
 def _gone(name: str, column: str) -> Measurement:

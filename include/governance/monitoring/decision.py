@@ -8,7 +8,8 @@ Asked in this order, and the first that holds decides (DESIGN §5):
 3. too few rows → *too few*;
 4. the loss rose, or groups are treated apart, in so many windows in a row → *roll back*;
 5. so many features have drifted → *roll back* (severe);
-6. a number of the model folder's own drift measure is beyond its limit, or missing → *call*, or *retrain* as below;
+6. a number of the model folder's own drift measure, or of an embedding, is beyond its limit, or missing → *call*, or
+   *retrain* as below;
 7. features have drifted, and the answers have not moved → *nothing*, and it is said to be harmless;
 8. features have drifted → *retrain*, unless one waits for signatures, was trained lately, or too often;
 9. otherwise → *nothing*.
@@ -24,9 +25,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from governance.measures.drift_classifier import AUC, P_VALUE, as_psi
 from governance.measures.fairness import TIMES
 from governance.measures.intervals import wilson
-from governance.policyfile import Monitoring
+from governance.policyfile import CustomLimit, Monitoring
 from governance.records import Measurement
 
 Json = dict[str, Any]
@@ -95,6 +97,10 @@ class Seen:
     def measurement(self, name: str) -> Measurement | None:
         """Return a measurement of the whole, or ``None``."""
         return next((one for one in self.measured if one.name == name and not one.slice), None)
+
+    def embedding(self, name: str) -> Measurement | None:
+        """Return how well an embedding tells the window from what is usual, or ``None``."""
+        return next((one for one in self.measured if one.name == AUC and one.slice.get("embedding") == name), None)
 
 
 @dataclass(frozen=True)
@@ -242,11 +248,18 @@ def found_wanting(limits: Monitoring, seen: Seen) -> Iterator[tuple[str, bool]]:
 
 
 def drifted_columns(limits: Monitoring, measured: Sequence[Measurement]) -> tuple[str, ...]:
-    """Return the columns that differ by more than chance, the farthest first: told to people, not acted on alone."""
-    chance = {one.slice["column"]: one.value for one in measured if one.name == "drift.p_value"}
-    psi = {one.slice["column"]: one.value or 0.0 for one in measured if one.name == "drift.psi"}
-    found = [column for column, p in chance.items() if p is not None and p <= limits.false_alarms]
-    return tuple(sorted(found, key=lambda column: -psi.get(column, 0.0)))
+    """Return what differs by more than chance, the farthest first: told to people, not acted on alone."""
+    by_name = {(one.name, one.slice.get("column", one.slice.get("embedding"))): one.value for one in measured}
+    found = [
+        str(name)
+        for (measure, name), p in by_name.items()
+        if measure in ("drift.p_value", P_VALUE) and p is not None and p <= limits.false_alarms
+    ]
+
+    def far(name: str) -> float:
+        return max(by_name.get(("drift.psi", name)) or 0.0, as_psi(by_name.get((AUC, name)) or 0.5))
+
+    return tuple(sorted(found, key=lambda name: -far(name)))
 
 
 # --- the rules, one after the other --------------------------------------------------------------------------------
@@ -327,28 +340,23 @@ class _Case:
     def custom(self) -> Decision | None:
         """Numbers of the model's own: those that are missing call people, the others do what their limit says."""
         failed = [one for one in self.seen.measured if one.name.startswith(CUSTOM) and one.value is None]
-        beyond = dict(self._beyond())
-        absent = [name for name in self.limits.custom if self.seen.measurement(f"{CUSTOM}.{name}") is None]
+        limited = list(self._limited())
+        absent = [name for name, _, one in limited if one is None]
+        beyond = [(limit, said) for name, limit, one in limited if one and (said := _beyond(name, limit, one))]
         if failed or absent:
             why = failed[0].reason if failed else f"it did not return {', '.join(absent)}"
             said = f"The model's own drift measure is not known: {why}."
-            return self.decided("call", "custom", said, *beyond.values(), tell=True)
-        calls = [said for name, said in beyond.items() if self.limits.custom[name].action == "call"]
+            return self.decided("call", "custom", said, *(said for _, said in beyond), tell=True)
+        calls = [said for limit, said in beyond if limit.action == "call"]
         if calls:
             return self.decided("call", "custom", *calls, tell=True)
-        return self.train("custom", " ".join(beyond.values())) if beyond else None
+        return self.train("custom", " ".join(said for _, said in beyond)) if beyond else None
 
-    def _beyond(self) -> Iterator[tuple[str, str]]:
+    def _limited(self) -> Iterator[tuple[str, CustomLimit, Measurement | None]]:
         for name, limit in self.limits.custom.items():
-            one = self.seen.measurement(f"{CUSTOM}.{name}")
-            if one is None or one.value is None:
-                continue
-            low = one.value if one.low is None else one.low
-            high = one.value if one.high is None else one.high
-            if limit.at_most is not None and low > limit.at_most:
-                yield name, f"{name} is {one.value:.3g} (at least {low:.3g}; {limit.at_most:g} is the limit)."
-            elif limit.at_least is not None and high < limit.at_least:
-                yield name, f"{name} is {one.value:.3g} (at most {high:.3g}; {limit.at_least:g} is the limit)."
+            yield name, limit, self.seen.measurement(f"{CUSTOM}.{name}")
+        for name, limit in self.limits.embeddings.items():
+            yield name, limit, self.seen.embedding(name)
 
     def slight(self) -> Decision | None:
         if self.share >= self.limits.drifted_share:
@@ -432,6 +440,17 @@ class _Case:
         n = share.n if share else 0
         farthest = self.flagged[: round(self.share * n)]
         return f"{self.share:.0%} of {n} features have drifted{_named(farthest)}"
+
+
+def _beyond(name: str, limit: CustomLimit, one: Measurement) -> str | None:
+    """Say by how much a number is beyond its limit, where its nearer end is."""
+    if not limit.is_crossed_by(one) or one.value is None:
+        return None
+    if limit.is_above(one):
+        low = one.value if one.low is None else one.low
+        return f"{name} is {one.value:.3g} (at least {low:.3g}; {limit.at_most:g} is the limit)."
+    high = one.value if one.high is None else one.high
+    return f"{name} is {one.value:.3g} (at most {high:.3g}; {limit.at_least:g} is the limit)."
 
 
 def _in_a_row(name: str, judged: Iterable[Before]) -> int:

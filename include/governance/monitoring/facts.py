@@ -19,8 +19,9 @@ from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError
 from governance.ledger.log import Entry
-from governance.measures import drift_counts
+from governance.measures import drift_classifier, drift_counts
 from governance.measures.drift import importance_drift, measure_drift, measure_prediction_drift
+from governance.measures.drift_classifier import Embedded, unknown
 from governance.measures.drift_counts import Column
 from governance.measures.drift_shapes import Shape, shape_of
 from governance.measures.performance_in_production import loss_rise
@@ -32,6 +33,7 @@ from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
 from governance.predictions.labels import values_of
 from governance.records import Lineage, Measurement
 from governance.rules.drift import measure_custom
+from governance.rules.embedding import embed
 from governance.training.artifacts import load_artifact
 from governance.training.split import JUDGING
 from governance.training.tasks import BinaryClassification, Task, task_of
@@ -107,7 +109,8 @@ def measure_window(
     """
     limits, task = watch.run.policy.monitoring, task_of(watch.run.spec)
     fewest, level = limits.minimum_rows, limits.false_alarms
-    yield from measure_drift(champion.reference, frame, minimum_n=fewest, level=level, seen=seen)
+    embedded = _embedded(watch, champion, frame)
+    yield from measure_drift(champion.reference, frame, minimum_n=fewest, level=level, seen=seen, embedded=embedded)
     yield from measure_prediction_drift(champion.scores, collect.scores_of(frame), minimum_n=fewest)
     yield from measure_custom(watch.run.spec.folder, champion.reference, frame)
     yield _importance_drift(watch, champion, frame)
@@ -219,6 +222,18 @@ def labelled(task: Task, frame: "pd.DataFrame") -> tuple[Any, Any, Any]:
     known = frame[collect.LABEL].notna().to_numpy()
     truth, answers = (frame.loc[known, name] for name in (collect.LABEL, collect.PREDICTION))
     return task.labels(truth), task.labels(answers), np.flatnonzero(known)
+
+
+def _embedded(watch: Watch, champion: Champion, frame: "pd.DataFrame") -> list[Embedded]:
+    """Return what a classifier tells of each embedding of the model folder; one without a name where there are none."""
+    fewest = watch.run.policy.monitoring.minimum_rows
+    found = embed(watch.run.spec.folder, champion.reference, frame)
+    if found.fault:
+        return [unknown("", found.fault, len(frame))]
+    return [
+        drift_classifier.compare(name, *sides, minimum_n=fewest, method=found.method)
+        for name, sides in found.sides.items()
+    ]
 
 
 def _loss_rise(watch: Watch, task: Task, frame: "pd.DataFrame") -> Measurement:

@@ -11,6 +11,7 @@ Not guaranteed: the last of this on other systems, where a rule can read the fil
 """
 
 import ast
+import base64
 import contextlib
 import ctypes
 import importlib
@@ -31,10 +32,15 @@ Json = Any
 
 NUMERIC = ("numpy", "pandas", "scipy")
 """What a drift measure may import besides the standard library."""
+LEARNED = (*NUMERIC, "sklearn", "onnxruntime", "PIL")
+"""What an embedding may import."""
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 MOST_NUMBERS = 100
+MOST_EMBEDDINGS, WIDEST = 5, 1024
 
 LARGEST_FILE = 1 << 16
+LARGEST_MATRICES = 1 << 26
+"""Bytes that embeddings may have, all together."""
 MEMORY = 1 << 30
 OUTCOMES = ("pass", "warn", "block")
 
@@ -74,15 +80,19 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    run = prepared(request)
-    enclose(float(request["seconds"]), files=request["kind"] != "rego")
+    run, kind = prepared(request), request["kind"]
+    largest = LARGEST_MATRICES + LARGEST_FILE if kind == "embedding" else LARGEST_FILE
+    enclose(float(request["seconds"]), largest, files=kind != "rego")
+    behind: list[bytes] = []
     try:
-        answer = CHECKS[request["kind"]](run())
+        answer = matrices(run(), request["rows"], behind) if kind == "embedding" else CHECKS[kind](run())
     except MemoryError:
         answer = {"fault": f"it needs more than {MEMORY >> 30} GB"}
     except BaseException as error:  # whatever a rule does: its answer is one document
         answer = {"fault": in_words(error, request["source"])}
     os.write(answers, json.dumps(answer).encode()[:LARGEST_FILE])
+    for part in behind:
+        os.write(answers, part)
     os._exit(0)
 
 
@@ -96,6 +106,14 @@ def prepared(request: Json) -> Any:
         import_what_comes_late()
         import_what_it_names(request["source"], NUMERIC)
         return lambda: of_python(request, *frames)
+    if request["kind"] == "embedding":
+        table = frame(request["input"])
+        beside = {name: base64.b64decode(body) for name, body in request["files"].items()}
+        import_what_comes_late()
+        import_what_it_names(request["source"], LEARNED)
+        if "PIL.Image" in sys.modules:
+            sys.modules["PIL.Image"].preinit()  # the readers of the usual kinds of picture
+        return lambda: of_python(request, table, beside)
     import regopy
 
     interpreter = regopy.Interpreter()
@@ -118,6 +136,9 @@ def frame(columns: Json) -> Any:
 
 def import_what_comes_late() -> None:
     """Import the parts of pandas and numpy that they import at their first use only: later, no file can be opened."""
+    import zipfile  # noqa: F401  # by which numpy reads .npz
+
+    "".encode("cp437")  # and the letters of names in it
     import numpy
     import pandas.core
 
@@ -145,14 +166,14 @@ def import_what_it_names(source: str, libraries: tuple[str, ...] = ()) -> None:
                     importlib.import_module(name)
 
 
-def enclose(seconds: float, *, files: bool) -> None:
-    """Give away what a rule does not need; ``files``: opening any, too."""
+def enclose(seconds: float, largest: int, *, files: bool) -> None:
+    """Give away what a rule does not need; ``files``: opening any, too. ``largest``: bytes of its answer."""
     signal.setitimer(signal.ITIMER_REAL, seconds)  # the signal ends the process: nothing here catches it
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, reserved() + MEMORY),
         (resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1),  # what was imported is not its own time
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_FSIZE, largest),
         (resource.RLIMIT_NPROC, 0),
     ):
         with contextlib.suppress(ValueError, OSError):
@@ -252,6 +273,36 @@ def numbers(answer: Json) -> Json:
             return {"fault": f"{name}: expected a number, or (value, low, high) around it, found {str(given)[:100]}"}
         found[name] = told
     return {"numbers": found}
+
+
+def matrices(answer: Json, rows: int, behind: list[bytes]) -> Json:
+    """Return the shapes of well-formed embeddings by name, anything else as a fault.
+
+    Args:
+        answer: What the function returned.
+        rows: How many each must have.
+        behind: Is given what follows the document: a line's end, and the numbers as float32, little-endian, in rows.
+    """
+    import numpy
+
+    if not isinstance(answer, dict) or not 1 <= len(answer) <= MOST_EMBEDDINGS:
+        return {"fault": f"expected 1 to {MOST_EMBEDDINGS} embeddings by name, found {str(answer)[:100]}"}
+    shapes, found = {}, [b"\n"]
+    for name, given in answer.items():
+        if type(name) is not str or not 0 < len(name) <= 100:
+            return {"fault": f"expected a name of 1 to 100 letters, found {str(name)[:100]!r}"}
+        plain = given.toarray() if hasattr(given, "toarray") else given
+        matrix = numpy.ascontiguousarray(plain, dtype="<f4")
+        if matrix.ndim != 2 or len(matrix) != rows or not 1 <= matrix.shape[1] <= WIDEST:
+            return {"fault": f"{name}: expected {rows} rows of 1 to {WIDEST} numbers, found shape {matrix.shape}"}
+        if not numpy.isfinite(matrix).all():
+            return {"fault": f"{name}: expected finite numbers, found one that is missing or infinite"}
+        shapes[name] = list(matrix.shape)
+        found.append(matrix.tobytes())
+    if sum(map(len, found)) > LARGEST_MATRICES:
+        return {"fault": f"expected at most {LARGEST_MATRICES >> 20} MB of numbers, found {sum(map(len, found)) >> 20}"}
+    behind += found
+    return {"shapes": shapes}
 
 
 CHECKS = {"python": checked, "rego": checked, "drift": numbers}

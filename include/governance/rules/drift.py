@@ -44,7 +44,7 @@ def measure_custom(folder: Path, reference: "pd.DataFrame", current: "pd.DataFra
     source, fault = source_of(file)
     method = f"python {canonical.digest_of_bytes(source.encode())}"
     names = [name for name in reference.columns if name in current.columns]
-    sides = [_columns(side[names]) for side in (reference, current)] if not fault else []
+    sides = [columns_of(_some(side[names])) for side in (reference, current)] if not fault else []
     request = {"kind": "drift", "name": FILE, "function": FUNCTION, "seconds": SECONDS, "source": source}
     said: dict[str, Any] = {"fault": fault} if fault else run_apart({**request, "input": sides}, _is_numbers)
     if said.get("fault"):
@@ -62,14 +62,17 @@ def _is_numbers(said: dict[str, Any]) -> bool:
     return said.keys() == {"numbers"} and isinstance(said["numbers"], dict)
 
 
-def _columns(frame: "pd.DataFrame") -> dict[str, tuple[str, list[Any]]]:
+def _some(frame: "pd.DataFrame") -> "pd.DataFrame":
+    return frame if len(frame) <= SAMPLE else frame.sample(n=SAMPLE, random_state=0)
+
+
+def columns_of(frame: "pd.DataFrame") -> dict[str, tuple[str, list[Any]]]:
     """Return a table as JSON can say it: name → kind and values."""
     from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
-    some = frame if len(frame) <= SAMPLE else frame.sample(n=SAMPLE, random_state=0)
     found: dict[str, tuple[str, list[Any]]] = {}
-    for name in some.columns:
-        column = some[name]
+    for name in frame.columns:
+        column = frame[name]
         if is_datetime64_any_dtype(column):
             found[name] = (
                 "time",

@@ -126,6 +126,17 @@ def run_apart(request: Json, is_fine: Callable[[Json], bool]) -> Json:
     Returns:
         What was answered, or ``fault`` and why there is no answer.
     """
+    return run_apart_for_bytes(request, is_fine, 0)[0]
+
+
+def run_apart_for_bytes(request: Json, is_fine: Callable[[Json], bool], most: int) -> tuple[Json, bytes]:
+    """Have a request answered as :func:`run_apart` does, by a document and what follows on its line.
+
+    Args:
+        request: As there.
+        is_fine: Whether a document is one.
+        most: Bytes that may follow.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="governance-rule-") as private,
         tempfile.TemporaryFile() as asks,
@@ -144,7 +155,8 @@ def run_apart(request: Json, is_fine: Callable[[Json], bool]) -> Json:
         )
         ended = _wait(process, request["seconds"] + START_SECONDS)
         answers.seek(0)
-        return _read(answers.read(LARGEST_ANSWER + 1), ended, request["seconds"], is_fine)
+        document, _, behind = answers.read(LARGEST_ANSWER + most + 1).partition(b"\n")
+        return _read(document, ended, request["seconds"], is_fine), behind
 
 
 def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> int | str:

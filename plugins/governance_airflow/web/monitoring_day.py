@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from governance.measures.drift import MATERIAL
+from governance.measures.drift_classifier import AUC, MATERIAL_AUC
 from governance.monitoring import act
-from governance.monitoring.decision import ANSWERS, LOSS_RISE, PARITY, SHARE
-from governance.policyfile import Monitoring
+from governance.monitoring.decision import ANSWERS, CUSTOM, LOSS_RISE, PARITY, SHARE
+from governance.policyfile import CustomLimit, Monitoring
 from governance.records import Measurement
 from governance.reports import shapes, timeline, words
 from governance_airflow.web.monitoring_history import History, Window
@@ -188,7 +189,7 @@ def _answers(found: History, window: Window) -> dict[str, str]:
         "Measured loss": f"no · {_loss(window.measurement(LOSS_RISE))}",
         "Fairness breach": f"no · {_apart(found, window)}",
         "Severe shift": f"no · {_of(share, limits.severe_share if limits else None)}",
-        "Own measures": "no · within limits" if limits and limits.custom else "none limited",
+        "Own measures": "no · within limits" if limits and (limits.custom or limits.embeddings) else "none limited",
         "No material shift": f"no · {_of(share, limits.drifted_share if limits else None)}",
         "Harmless shift": f"no · {_of(answers, limits.prediction_drift if limits else None)}",
         "Material shift": "",
@@ -241,6 +242,34 @@ def _measures(found: History, window: Window) -> Iterator[dict[str, str]]:
         one = window.measurement(PARITY, attribute)
         if one:
             yield _parity(found, window, attribute, one)
+    yield from _own_measures(window, limits)
+
+
+def _own_measures(window: Window, limits: Monitoring | None) -> Iterator[dict[str, str]]:
+    """Yield the numbers of the model folder's ``embedding.py`` and ``drift.py``."""
+    for one in window.measured:
+        if one.name == AUC:
+            name = one.slice.get("embedding", "")
+            limit = limits.embeddings.get(name) if limits else None
+            told = f"Embedding {name}, AUC" if name else "Embeddings, AUC"
+            yield _limited(told, one, limit) if limit else _embedding(told, one, name in window.decision["flagged"])
+        elif one.name.startswith(CUSTOM):
+            name = one.name.removeprefix(CUSTOM).removeprefix(".")
+            yield _limited(f"Own measure {name}".strip(), one, limits.custom.get(name) if limits else None)
+
+
+def _embedding(name: str, one: Measurement, differs: bool) -> dict[str, str]:
+    """Return an embedding beside what makes it one of the features that have drifted."""
+    far = None if one.value is None else differs and one.value >= MATERIAL_AUC
+    return _measure(name, one, f"< {MATERIAL_AUC:.3f}, or by chance", far, 3)
+
+
+def _limited(name: str, one: Measurement, limit: CustomLimit | None) -> dict[str, str]:
+    if limit is None:
+        return _measure(name, one, "", None, 3)
+    ends = (("lower bound ≤", limit.at_most), ("upper bound ≥", limit.at_least))
+    said = " · ".join(f"{end} {value:g}" for end, value in ends if value is not None)
+    return _measure(name, one, said, limit.is_crossed_by(one), 3)
 
 
 def _beyond_share(share: Measurement, limits: Monitoring | None) -> bool | None:
@@ -316,7 +345,7 @@ def _features(window: Window) -> Iterator[dict[str, Any]]:
             "missing": _percent(of.get("missing_change")),
             "p": _chance(p),
             "outcome": "drifted" if differs and far else "differs" if differs else "",
-            "reason": psi.reason if psi and psi.value is None else "",
+            "reason": psi.reason if psi and psi.value is None else "" if psi else "its embedding is judged, see above",
         }
 
 

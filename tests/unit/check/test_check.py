@@ -503,6 +503,24 @@ def test_a_drift_file_without_a_usable_measure_is_told_and_none_need_be_there(
 
 
 @pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("def embed(frame):\n    pass\n", "`embed(frame)` cannot be called with a table and files."),
+        ("def embedding(frame, files):\n    pass\n", "No function `embed` is defined at the top level."),
+    ],
+)
+def test_an_embedding_file_without_a_usable_function_is_told(checkout: Checkout, written: str, found: str) -> None:
+    path = checkout.path("train").with_name("embedding.py")
+    path.write_text("def embed(frame, files):\n    pass\n")
+    assert faults_of(checkout) == []
+    path.write_text(written)
+
+    (fault,) = faults_of(checkout)
+
+    assert (checkout.root / fault.file, fault.found) == (path, found)
+
+
+@pytest.mark.parametrize(
     "signature", ["frame, params", "frame, params, verbose=False", "*arguments", "data, params={}"]
 )
 def test_any_signature_that_takes_a_frame_and_parameters_will_do(checkout: Checkout, signature: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from sklearn.linear_model import LogisticRegression
 
+from governance.measures import drift_classifier
 from governance.measures.catalogue import MEASURES
 from governance.measures.comparison import Answers, compare
 from governance.measures.drift import importance_psi, measure_drift, measure_prediction_drift
@@ -58,7 +59,7 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         *measure_latency(artifact, "json:loads", frame.head(1), seconds=20),
         *vulnerabilities_of(artifact),
         *measure_leakage(frame, labels, groups, task="binary_classification"),
-        *measure_drift(frame.assign(kind="a"), frame.assign(kind="b")),
+        *measure_drift(frame.assign(kind="a"), frame.assign(kind="b"), embedded=[embedded(random)]),
         *measure_prediction_drift(scores, scores**2),
         loss_rise(
             "binary_classification", labels, decisions, Measurement("performance.accuracy", 0.9, n), minimum_n=30
@@ -68,6 +69,11 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         label_delay([3600.0]),
         importance_psi({"income": 0.7, "debt": 0.3}, {"income": 0.6, "debt": 0.4}),
     ]
+
+
+def embedded(random: np.random.Generator) -> drift_classifier.Embedded:
+    """Return what is known of an embedding."""
+    return drift_classifier.compare("note", random.normal(size=(90, 3)), random.normal(size=(90, 3)), minimum_n=30)
 
 
 def robustness_of_both(model: LogisticRegression, frame: pd.DataFrame, labels: np.ndarray, said: np.ndarray) -> list:
@@ -115,7 +121,7 @@ def test_what_is_measured_of_an_attribute_a_group_or_a_feature_is_listed_so(prod
         if not slice_:
             return "everything"
         of_what = {"attribute": "attributes", "feature": "features", "class": "classes"}
-        of_what |= {"slice": "slices", "package": "packages", "column": "columns"}
+        of_what |= {"slice": "slices", "package": "packages", "column": "columns", "embedding": "embeddings"}
         if "feature" in slice_:
             return "features"
         return of_what.get(next(iter(slice_)), "groups")

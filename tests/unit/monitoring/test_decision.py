@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.monitoring.decision import Before, Refused, Seen, Standing, Target, decide
+from governance.monitoring.decision import Before, Refused, Seen, Standing, Target, decide, drifted_columns
 from governance.policyfile import CustomLimit, Monitoring
 from governance.records import Measurement
 
@@ -186,6 +186,40 @@ class TestOwnMeasures:
             assert "it took longer than 20 s" in found.because[0]
 
     def test_a_number_that_is_limited_and_not_returned_calls_people(self):
+        assert decided(window(), self.TRAINS) == ("call", "custom")
+
+
+class TestEmbeddings:
+    """What a classifier tells of the embeddings of the model folder's ``embedding.py``."""
+
+    TRAINS = LIMITS.model_copy(update={"embeddings": {"note": CustomLimit(at_most=0.6, action="retrain")}})
+
+    @staticmethod
+    def note(auc, low, p_value=1e-9):
+        of = {"embedding": "note"}
+        return [
+            Measurement("drift.classifier_two_sample_auc", auc, 500, of, low, min(auc + 0.05, 1.0), "delong"),
+            Measurement("drift.classifier_two_sample_p_value", p_value, 500, of, method="asymptotic"),
+        ]
+
+    def test_one_that_differs_is_flagged_in_the_order_of_how_far_columns_are(self):
+        columns = [
+            Measurement(f"drift.{measure}", value, 1000, {"column": name})
+            for name, psi in (("age", 0.1), ("debt", 5.0))
+            for measure, value in (("psi", psi), ("p_value", 0.001))
+        ]
+        assert drifted_columns(LIMITS, [*columns, *self.note(0.7, 0.65)]) == ("debt", "note", "age")
+        assert drifted_columns(LIMITS, [*columns, *self.note(0.7, 0.65, 0.02)]) == ("debt", "age")
+
+    @pytest.mark.parametrize(("low", "action"), [(0.65, "retrain"), (0.55, "nothing")])
+    def test_a_limit_is_compared_with_the_nearer_end(self, low, action):
+        assert decided(window(*self.note(0.7, low)), self.TRAINS)[0] == action
+
+    def test_it_is_said_which_embedding_crossed_its_limit(self):
+        found = decide(self.TRAINS, window(*self.note(0.7, 0.65)), Standing())
+        assert (found.rule, found.because[0]) == ("custom", "note is 0.7 (at least 0.65; 0.6 is the limit).")
+
+    def test_one_that_is_limited_and_not_there_calls_people(self):
         assert decided(window(), self.TRAINS) == ("call", "custom")
 
 

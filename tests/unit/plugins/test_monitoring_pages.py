@@ -249,6 +249,35 @@ def test_a_window_that_was_measured_without_distributions_shows_how_far_features
     assert "obrat 0.610" in shown(answer)
 
 
+def embedding(auc, low, p_value):
+    """What is measured of a feature ``note`` of free text, and of its embedding."""
+    return [
+        watched.Measurement("drift.missing_change", 0.0, 1000, {"column": "note"}, -0.01, 0.01, "newcombe"),
+        watched.Measurement("drift.classifier_two_sample_auc", auc, 500, {"embedding": "note"}, low, 0.9, "delong"),
+        watched.Measurement("drift.classifier_two_sample_p_value", p_value, 500, {"embedding": "note"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auc", "p_value", "outcome"), [(0.81, 0.0, "over"), (0.6, 0.0, "within"), (0.7, 0.3, "within")]
+)
+def test_an_embedding_stands_beside_what_makes_it_drifted(monitor, day, auc, p_value, outcome):
+    text = day([*measured_with(monitor), *embedding(auc, auc - 0.05, p_value)])
+
+    interval = f"{auc - 0.05:.3f} – 0.900"
+    assert f"Embedding note, AUC 500 {auc:.3f} {interval} < 0.624, or by chance {outcome}" in text
+    assert "note its embedding is judged, see above" in text
+
+
+def test_numbers_of_the_folders_own_measure_are_shown_and_why_there_are_none(monitor, day):
+    own = watched.Measurement("drift.custom.tail", 0.3, 1000, {}, 0.25, 0.35)
+    failed = watched.Measurement("drift.custom", None, 1000, reason="drift.py: it took longer than 20 s")
+    text = day([*measured_with(monitor), own, failed])
+
+    assert "Own measure tail 1,000 0.300 0.250 – 0.350 –" in text
+    assert "Own measure 1,000 drift.py: it took longer than 20 s" in text
+
+
 def test_the_day_leads_to_the_run_that_carries_the_decision_out(monitor, as_login):
     entry = monitor.window(measured_with(monitor, moved=SHIFT, answers=0.19))
     text = as_login("tom").get(LOAN).text
