@@ -78,7 +78,7 @@ Row = tuple[str, float, float, str]
 class Run:
     """What one process took: wall clock in seconds, largest resident size in GB, and seconds of a core.
 
-    The last says what the work is where the machine is busy with other work; of two threads it is more than the clock's.
+    The last says what the work is where the machine is busy with other work; two threads take more of it than of time.
     """
 
     seconds: float
