@@ -287,7 +287,8 @@ def matrices(answer: Json, rows: int, behind: list[bytes]) -> Json:
 
     if not isinstance(answer, dict) or not 1 <= len(answer) <= MOST_EMBEDDINGS:
         return {"fault": f"expected 1 to {MOST_EMBEDDINGS} embeddings by name, found {str(answer)[:100]}"}
-    shapes, found = {}, [b"\n"]
+    shapes: dict[str, list[int]] = {}
+    found = [b"\n"]
     for name, given in answer.items():
         if type(name) is not str or not 0 < len(name) <= 100:
             return {"fault": f"expected a name of 1 to 100 letters, found {str(name)[:100]!r}"}

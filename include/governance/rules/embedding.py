@@ -127,7 +127,8 @@ def _are_shapes(said: dict[str, Any], rows: int) -> bool:
 
 def _matrices(shapes: Mapping[str, tuple[int, int]], body: bytes) -> dict[str, Matrix]:
     """Return the embeddings by name; none where the numbers are not as many as their shapes say."""
-    numbers, begin, found = np.frombuffer(body[: len(body) // 4 * 4], "<f4"), 0, {}
+    numbers, begin = np.frombuffer(body[: len(body) // 4 * 4], "<f4"), 0
+    found: dict[str, Matrix] = {}
     for name, (rows, width) in shapes.items():
         found[name] = numbers[begin : begin + rows * width]
         begin += rows * width
