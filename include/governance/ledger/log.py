@@ -196,6 +196,11 @@ class Ledger:
             yield from page
             before = page[-1].seq
 
+    def kinds(self) -> list[str]:
+        """Return every kind of entry that there is, by name."""
+        query = "SELECT DISTINCT kind FROM ledger.entry ORDER BY kind"
+        return self.read(lambda connection, _: [str(kind) for (kind,) in connection.execute(query)], "list kinds")
+
     def ping(self) -> None:
         """Return when the ledger answers and is the one that is expected.
 
