@@ -211,6 +211,12 @@ class Ledger:
         self._connections.call(self._greet, "answer")
 
     @property
+    def login(self) -> str:
+        """The database's login of this process; what it may write is :data:`governance.ledger.hashes.RIGHTS`."""
+        self.ping()
+        return self._login
+
+    @property
     def origin(self) -> str:
         """The name of this ledger, made once and part of every entry."""
         self.ping()
