@@ -1,8 +1,10 @@
 """Decide about the window, record it, and say so to people where something is done or somebody must look."""
 
+from dataclasses import replace
 from typing import Any
 
 from governance.ledger.log import Entry
+from governance.monitoring.contract import differs
 from governance.monitoring.decision import SHARE, Decision, Refused, Seen, decide
 from governance.monitoring.facts import measurements_of, validated_of
 from governance.monitoring.standing import standing_of
@@ -81,12 +83,15 @@ def _decided(watch: Watch) -> Json:
     found: Decision = decide(watch.run.policy.monitoring, seen, standing_of(watch))
     share = seen.measurement(SHARE)
     champion = watch.champion.data["evidence"] if watch.champion else None
+    version = watch.champion.data["version"] if watch.champion else None
+    if other := differs(window, version):
+        found = replace(found, because=(*found.because, other))
     return {
         "decision": found.to_dict(),
         "reason": " ".join(found.because),
         "champion": champion,
         "evidence": champion,  # what a rollback that it asks for is about
-        "version": watch.champion.data["version"] if watch.champion else None,
+        "version": version,
         "policy": watch.policy,
         "limits": watch.run.policy.monitoring.model_dump(),
         "share_drifted": share.value if share else None,
@@ -101,4 +106,7 @@ def _messages(watch: Watch, entry: Entry) -> list[Message]:
     if found["action"] not in ACTED and not found["tell"]:
         return []
     path = f"/dags/monitor_{watch.model}/runs/{watch.run.run_id}"
-    return [Message(f"monitoring:{entry.key}", found["action"], sentence_of(entry), path)]
+    page = watch.need(WINDOW).data.get("page")
+    # The address ends it, without a full stop: people open it with a click or a copied line.
+    text = f"{sentence_of(entry)} The failing rows, masked: {page}" if page else sentence_of(entry)
+    return [Message(f"monitoring:{entry.key}", found["action"], text, path)]
