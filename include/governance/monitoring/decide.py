@@ -12,6 +12,7 @@ from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
 from governance.pipeline import datasets
 from governance.pipeline.run import Message, Step
 from governance.records import Lineage
+from governance.review import incidents
 
 Json = dict[str, Any]
 
@@ -101,11 +102,27 @@ def _decided(watch: Watch) -> Json:
     }
 
 
+def _call(watch: Watch, entry: Entry, champion: Entry) -> Message:
+    """Open an incident, and call people out for it: the owner's team, and the roles that the tier has review it."""
+    known = incidents.of_model(watch.ledger, watch.model, watch.run.keys)
+    opened = incidents.open_call(watch.ledger, entry, champion, known)
+    people = watch.run.people
+    roles = " or ".join(people.role_title(role) for role in watch.run.policy.approvals.roles)
+    text = (
+        f"{sentence_of(entry)} {watch.model} serves on. {watch.run.spec.owner.team}: look at it, and stop it if need "
+        f"be. An incident is open until {roles or 'somebody'} reviews it."
+    )
+    path = f"/plugin/governance/incidents/{watch.model}"
+    return Message(f"monitoring:{entry.key}", "call", text, path, incidents.id_of(opened))
+
+
 def _messages(watch: Watch, entry: Entry) -> list[Message]:
     found = entry.data["decision"]
     if found["action"] not in ACTED and not found["tell"]:
         return []
     path = f"/dags/monitor_{watch.model}/runs/{watch.run.run_id}"
+    if found["action"] == "call" and watch.champion is not None and not entry.data["dry_run"]:
+        return [_call(watch, entry, watch.champion)]
     page = watch.need(WINDOW).data.get("page")
     # The address ends it, without a full stop: people open it with a click or a copied line.
     text = f"{sentence_of(entry)} The failing rows, masked: {page}" if page else sentence_of(entry)

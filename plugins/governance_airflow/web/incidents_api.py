@@ -38,7 +38,7 @@ class IncidentOut(BaseModel):
     """A version that was taken out of service, or should have been."""
 
     id: str
-    cause: Literal["rolled_back", "kept", "stopped", "break_glass"]
+    cause: Literal["rolled_back", "kept", "stopped", "called", "break_glass"]
     reason: str
     opened_at: datetime
     opened_by: str
