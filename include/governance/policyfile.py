@@ -290,7 +290,7 @@ class MonitoringText(Strict):
 
 
 class Kept(Strict):
-    """How long predictions, their labels and protected values are kept.
+    """How long predictions, their labels and protected values are kept, and the windows that were frozen of them.
 
     Attributes:
         days: So many; what is older is let go.

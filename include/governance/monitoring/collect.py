@@ -2,15 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from governance.data import snapshots
 from governance.data.contracts import feature_types
 from governance.data.snapshots import Snapshot
-from governance.errors import InputError
-from governance.ledger.log import Entry
+from governance.errors import InputError, TamperedError
+from governance.ledger.log import Entry, Ledger
+from governance.monitoring import gone
 from governance.monitoring.contract import Signed, hold, signed_contract
 from governance.monitoring.watch import WINDOW, Watch
 from governance.pipeline import datasets
@@ -70,15 +71,27 @@ def await_cut_off(as_of: datetime) -> None:
         time.sleep(left)  # bounded above; nothing can be asked whether the last record has arrived
 
 
-def window_of(entry: Entry) -> "pd.DataFrame":
+def window_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
     """Return the frozen rows of a window, verified: features, answers, labels, protected columns.
 
     Raises:
         TamperedError: They are not what was frozen.
+        InputError: They were let go.
     """
     frozen = Snapshot.from_dict(entry.data["snapshot"])
-    frame = snapshots.load(frozen, snapshots.DATA)
-    return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+    with _or_let_go(ledger, entry):
+        frame = snapshots.load(frozen, snapshots.DATA)
+        return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+
+
+@contextlib.contextmanager
+def _or_let_go(ledger: Ledger, entry: Entry) -> Iterator[None]:
+    """Say of rows that are not there when and by which rule they went, where that is why."""
+    try:
+        yield
+    except TamperedError:
+        gone.expect_kept(ledger, entry)
+        raise
 
 
 def scores_of(frame: "pd.DataFrame") -> Any:
@@ -118,7 +131,7 @@ def _frozen(watch: Watch, logged: Logged, mine: Any, by_version: Json, contract:
     return {**counted, "snapshot": frozen.to_dict(), **held.__dict__}
 
 
-def arrived_of(entry: Entry) -> "pd.DataFrame | None":
+def arrived_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame | None":
     """Return the labels that arrived in a window, verified; ``None`` where none did.
 
     Returns:
@@ -126,9 +139,11 @@ def arrived_of(entry: Entry) -> "pd.DataFrame | None":
 
     Raises:
         TamperedError: They are not what was frozen.
+        InputError: They were let go.
     """
     document = entry.data.get("arrived")
-    return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
+    with _or_let_go(ledger, entry):
+        return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
 
 
 def _arrived(watch: Watch, logged: Logged) -> Json | None:

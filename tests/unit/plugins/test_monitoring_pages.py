@@ -600,3 +600,14 @@ def test_nobody_sees_anything_without_a_login(monitor, as_login):
     for path in (ALL, LOAN, f"{LOAN}/{entry.seq}", "/governance/api/monitoring/loan"):
         assert as_login(None).get(path).status_code == 401
         assert as_login("outsider").get(path).status_code == 403
+
+
+def test_of_a_window_that_was_let_go_the_page_says_when_and_by_which_rule(monitor, page):
+    monitor.window()
+    window = monitor.ledger.find(kind="window")[-1]
+    assert "Let go" not in page()
+
+    data = {"through": window.seq, "days": 762, "regulations": [], "policy": "f" * 64}
+    monitor.ledger.append("let_go", "loan", data, actor="retention", key="let_go:1")
+
+    assert "policy ffffffffffff of loan keeps them 762 days. What was measured of it and decided stays" in page()
