@@ -249,6 +249,11 @@ class TestStopping:
         assert "may stop this model" in as_login("omar").get(PAGE).text
 
 
+def test_an_open_incident_counts_beside_the_link_to_the_inbox_on_every_page(rolled_back, as_login):
+    assert as_login("maria").get("/governance/api/waiting").json() == {"waiting": 1}
+    assert as_login("omar").get("/governance/api/waiting").json() == {"waiting": 0}
+
+
 class TestTheLastDrill:
     def test_without_one_the_page_says_how_to_try(self, as_login, released):
         assert "trigger drill_loan" in as_login("omar").get(PAGE).text

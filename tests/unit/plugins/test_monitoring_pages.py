@@ -55,8 +55,10 @@ def test_before_the_first_window_the_page_says_who_decides_it(monitor, page):
 
 def test_windows_of_a_day_are_told_by_their_day_and_shorter_ones_by_their_time_as_well(monitor, as_login):
     monitor.window()
+    assert "windows by day" in as_login("tom").get(LOAN).text
     monitor.window(length=timedelta(minutes=20))
     answer = as_login("tom").get(LOAN)
+    assert "windows by their end" in answer.text
     ends = [entry.data["until"] for entry in monitor.ledger.find(kind="monitoring")]
     day, moment = (datetime.fromisoformat(end) for end in ends)
 
