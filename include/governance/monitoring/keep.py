@@ -69,12 +69,8 @@ def kept(settings: Settings) -> dict[str, Retention]:
     return {model: rule.retention for model, rule in _rules(settings).items()}
 
 
-def let_go(settings: Settings, now: datetime | None = None) -> Gone:
+def let_go(settings: Settings) -> Gone:
     """Let go of what is older than its model's policy keeps; of models without a folder, than the longest floor.
-
-    Args:
-        settings: Where things are.
-        now: From when days are counted back.
 
     Raises:
         FaultyFileError: As :func:`kept`; nothing was let go.
@@ -82,19 +78,28 @@ def let_go(settings: Settings, now: datetime | None = None) -> Gone:
         UnavailableError: The database, the snapshots' storage or MLflow does not answer. What is recorded as let go and
             is still there goes the next time.
     """
-    rules, now = _rules(settings), now or datetime.now(UTC)
-    by_model = {model: rule.retention for model, rule in rules.items()}
-    retired: Retired = retain(settings.require("ledger_url"), by_model, now=now)
-    ledger = Ledger(settings.require("ledger_url"))
+    retired: Retired = retain(settings.require("ledger_url"), kept(settings))
+    return Gone(retired.segments, retired.days, *let_go_windows(settings, datetime.now(UTC)))
+
+
+def let_go_windows(settings: Settings, now: datetime) -> tuple[int, int, int]:
+    """Let go of frozen windows alone; return how many, and how many of their files and pages went.
+
+    Args:
+        settings: Where things are.
+        now: From when days are counted back.
+
+    Raises:
+        FaultyFileError: As :func:`let_go`, and so are the others.
+    """
+    rules, ledger = _rules(settings), Ledger(settings.require("ledger_url"))
+    longest = Rule(Retention(DEFAULT_DAYS), None)
     try:
-        found = [
-            _windows(settings, ledger, model, rules.get(model, Rule(Retention(DEFAULT_DAYS), None)), now)
-            for model in ledger.subjects(WINDOW)
-        ]
+        found = [_windows(settings, ledger, model, rules.get(model, longest), now) for model in ledger.subjects(WINDOW)]
     finally:
         ledger.close()
     windows, files, pages = (sum(one[place] for one in found) for place in range(3))
-    return Gone(retired.segments, retired.days, windows, files, pages)
+    return windows, files, pages
 
 
 def _rules(settings: Settings) -> dict[str, Rule]:
