@@ -259,7 +259,7 @@ class World:
             labels = [{"request_id": f"bench-{at}", "row": n, "label": row[target]} for n, row in enumerate(drawn)]
             for begin in range(0, rows, 5_000):
                 told = {"model": name, "labels": labels[begin : begin + 5_000]}
-                client.post(f"{address}/labels", json=told).raise_for_status()
+                client.post(f"{address}/labels", json=told, headers=self.stack.sender()).raise_for_status()
 
     # --- watched ---
 

@@ -1,11 +1,14 @@
 """## retain_predictions
 
 Lets go of predictions, labels and protected values that are older than each model's policy keeps them
-(`predictions: {days: …, regulations: […]}`). Every Sunday, for all models; what a regulation asks for stays.
+(`predictions: {days: …, regulations: […]}`), and of the windows that were frozen of them, with Evidently's reports and
+the pages of failing rows in MLflow. Every Sunday, for all models; what a regulation asks for stays.
 
-**Normal**: seconds; on most days nothing goes. What remains of a segment is its line with digest and count.
+**Normal**: seconds; on most days nothing goes. What remains of a segment is its line with digest and count; of a
+window, its entries in the ledger.
 **Red**: a policy cannot be read, or keeps less than a regulation asks for: the log's last line says which. Nothing was
-let go. Or the database does not answer: clear it when it does.
+let go. Or the database, MLflow or the snapshots' storage does not answer: clear it when it does; what is recorded as
+let go and is still there goes then.
 """
 
 from datetime import UTC, datetime, timedelta

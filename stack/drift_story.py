@@ -188,7 +188,8 @@ class DriftStory:
             for one, outcome in zip(answers, outcomes, strict=True)
         ]
         body = {"model": MODEL, "labels": labels}
-        answer = httpx.post(f"{self.stack.url('serving')}/labels", json=body, timeout=60)
+        address = f"{self.stack.url('serving')}/labels"
+        answer = httpx.post(address, json=body, headers=self.stack.sender(), timeout=60)
         if answer.is_error:
             raise StackError(f"The scoring service refused labels: {answer.status_code} {answer.text[:300]}")
 

@@ -23,6 +23,9 @@ IDENTITIES = ("pipeline", "review", "serving", "client")
 _LEDGER_ROLE = {"pipeline": "pipeline", "review": "review", "serving": "serving", "client": "auditor"}
 _PRIVATE_KEY = {"pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"), "review": ("GOVERNANCE_REVIEW_KEY", "review")}
 
+LABEL_TOKENS = "label-tokens"
+"""Name of the secret that senders of labels show to the scoring service."""
+
 EVERYWHERE = {
     # MLflow unpickles what it finds unless told not to; models here are skops files.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -103,7 +106,7 @@ def scoring(layout: Layout) -> Service:
     """Return the scoring service."""
     port = str(layout.ports["serving"])
     command = ("uvicorn", "governance.serving.app:app", "--host", HOST, "--port", port, "--no-access-log")
-    environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "serving")
+    environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "serving") | label_tokens(layout)
     return Service("serving", command, environment, "/health", module="governance/serving/app.py")
 
 
@@ -122,6 +125,12 @@ def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
         variable, key = _PRIVATE_KEY[identity]
         settings[variable] = str(layout.private_key(key))
     return settings
+
+
+def label_tokens(layout: Layout) -> dict[str, str]:
+    """Return the variable that says who may send labels: one sender, whom the scoring service and a terminal know."""
+    layout.secret(LABEL_TOKENS, lambda: f"local {secrets.token_urlsafe(32)}\n")
+    return {"GOVERNANCE_LABEL_TOKENS": str(layout.state / "secrets" / LABEL_TOKENS)}
 
 
 def python_path(layout: Layout) -> dict[str, str]:

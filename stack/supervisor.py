@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from governance.predictions.senders import own_token
 from stack import environment, health, processes
 from stack.airflow_setup import Bootstrap, write_files
 from stack.errors import StackError
@@ -37,7 +38,7 @@ from stack.layout import (
 )
 from stack.logins import logins, password, write_logins
 from stack.postgres import Postgres
-from stack.services import IDENTITIES, Service, identity_environment, services
+from stack.services import IDENTITIES, Service, identity_environment, label_tokens, services
 
 ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 240.0
@@ -90,6 +91,10 @@ class Stack:
     def ledger_url(self, role: str) -> str:
         """Return the ledger's address for one of its login roles, ``witness`` among them."""
         return self.layout.ledger_url(role)
+
+    def sender(self) -> dict[str, str]:
+        """Return the headers with which labels are sent to the scoring service."""
+        return {"Authorization": f"Bearer {own_token(Path(label_tokens(self.layout)['GOVERNANCE_LABEL_TOKENS']))}"}
 
     def login(self, name: str) -> str:
         """Return the password of a login of the local Airflow."""
@@ -315,7 +320,7 @@ class Stack:
         return StackError(f"{name} {what}. The end of {log}:\n\n{health.last_lines(log)}")
 
     def _write_client_file(self) -> None:
-        own = identity_environment(self.layout, "client")
+        own = identity_environment(self.layout, "client") | label_tokens(self.layout)
         # These two say where the file is found, so they cannot stand in it.
         lines = [
             f"{name}={value}" for name, value in own.items() if name not in ("GOVERNANCE_ROOT", "GOVERNANCE_STATE")

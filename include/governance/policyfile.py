@@ -290,7 +290,7 @@ class MonitoringText(Strict):
 
 
 class Kept(Strict):
-    """How long predictions, their labels and protected values are kept.
+    """How long predictions, their labels and protected values are kept, and the windows that were frozen of them.
 
     Attributes:
         days: So many; what is older is let go.
@@ -571,8 +571,12 @@ def _looser(
             continue
         if not is_tight(value, demanded):
             name = ".".join((*path, key))
-            found = f"`{name}: {value}` is looser than tier {tier} allows ({demanded})."
-            yield own.fault((*path, key), found, f"Write {demanded} or stricter, or leave it out.")
+            if demanded is None:
+                found, remedy = f"`{name}: {value}` is looser than tier {tier}, which leaves it out.", "Leave it out."
+            else:
+                found = f"`{name}: {value}` is looser than tier {tier} allows ({demanded})."
+                remedy = f"Write {demanded} or stricter, or leave it out."
+            yield own.fault((*path, key), found, remedy)
 
 
 def _contradictions(document: Document[Any]) -> Iterator[Fault]:

@@ -44,6 +44,8 @@ class Settings:
         airflow_url: Airflow's API server, for links and for the command line.
         advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
         metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
+        label_tokens: File of who may send labels to the scoring service, and the token of each; to one who sends
+            them, a file with the own line only.
     """
 
     state: Path
@@ -62,6 +64,7 @@ class Settings:
     airflow_url: str | None
     advisories: Path | None = None
     metrics_token: Path | None = None
+    label_tokens: Path | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -95,6 +98,7 @@ VARIABLES = {
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
     "advisories": "GOVERNANCE_ADVISORIES",
     "metrics_token": "GOVERNANCE_METRICS_TOKEN",
+    "label_tokens": "GOVERNANCE_LABEL_TOKENS",
 }
 
 
@@ -143,6 +147,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         airflow_url=values.get("GOVERNANCE_AIRFLOW_URL"),
         advisories=optional_path("advisories"),
         metrics_token=optional_path("metrics_token"),
+        label_tokens=optional_path("label_tokens"),
     )
 
 

@@ -11,7 +11,8 @@ FIELDS = {
         None,
         type=["null", "string"],
         description="Other data: csv:FILE or parquet:FILE, a file in the model's folder or in data/MODEL/ of the "
-        "checkout, and nowhere else, for nobody reviews it. Nothing means what model.yaml names.",
+        "checkout, and nowhere else, for nobody reviews it. Nothing means data.source of model.yaml; retraining.source "
+        "is for runs that a monitor or the schedule starts.",
     ),
     "model_uri": Param(
         None,

@@ -28,7 +28,13 @@ ATTEMPTS = 2
 LONGEST_SUMMARY = 1024
 """Characters of a summary that PagerDuty takes."""
 
-SEVERITIES = {"kept": "critical", "stopped": "critical", "rolled_back": "error", "break_glass": "error"}
+SEVERITIES = {
+    "kept": "critical",
+    "stopped": "critical",
+    "rolled_back": "error",
+    "call": "error",
+    "break_glass": "error",
+}
 """Kind of a message → how bad it is."""
 
 RESOLVES = "incident_closed"

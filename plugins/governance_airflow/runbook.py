@@ -50,8 +50,8 @@ it.""",
     "decide": """Applies the monitoring part of the policy, in its order, and records the decision with its reason.
 **Normal**: seconds; longer where versions to go back to are tried on the window. **Red**: see the last line; clear it:
 one window is decided once.""",
-    "retain": """Lets go of predictions that are older than each model's policy keeps them.
-**Normal**: seconds. **Red**: see the DAG's own page; nothing was let go.""",
+    "retain": """Lets go of predictions and frozen windows that are older than each model's policy keeps them.
+**Normal**: seconds. **Red**: see the DAG's own page, and clear it.""",
     "report": """Keeps Evidently's report of the window in MLflow, a second opinion: our own numbers decided already,
 and what was decided is being done whatever becomes of this task.
 **Normal**: 15–30 s, a third of it the library's import; skipped where nothing was measured. It comes last of all: the

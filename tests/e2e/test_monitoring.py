@@ -60,7 +60,8 @@ class Production:
     def told(self, labels):
         """Labels for requests that have not reached the log yet are kept all the same."""
         body = {"model": MODEL, "labels": labels}
-        return httpx.post(f"{self.world.stack.url('serving')}/labels", json=body, timeout=60).status_code == 200
+        stack = self.world.stack
+        return httpx.post(f"{stack.url('serving')}/labels", json=body, headers=stack.sender(), timeout=60).is_success
 
     def decided(self, since, end):
         conf = {"since": since.isoformat(), "until": end.isoformat()}

@@ -173,6 +173,8 @@ class TestLoosening:
             ({"rules": {"brier": {"at_most": 0.3}}}, "`rules.brier.at_most: 0.3` is looser than tier high allows"),
             ({"rules": {"parity": {"warn_above": 0.08}}}, "`rules.parity.warn_above: 0.08` is looser"),
             ({"rules": {"parity": {"over": "everything"}}}, "`rules.parity.over: everything` is looser"),
+            ({"rules": {"auc": {"over": "attributes"}}},
+             "`rules.auc.over: attributes` is looser than tier high, which leaves it out."),
             ({"rules": {"accuracy_gain": {"of": "estimate"}}}, "`rules.accuracy_gain.of: estimate` is looser"),
             ({"rules": {"auc": {"measure": "performance.accuracy"}}}, "`rules.auc.measure: performance.accuracy` is"),
             ({"approvals": {"roles": {"compliance": 0}}}, "`approvals.roles.compliance` is 0"),

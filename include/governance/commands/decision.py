@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from governance.commands.answer import NO, UNDECIDED, YES, Answer, line
 from governance.commands.records import expect_known, open_ledger
 from governance.errors import InputError
-from governance.ledger.log import Entry
+from governance.ledger.log import Entry, Ledger
+from governance.monitoring.gone import let_go_of, sentence_of
 from governance.records import Measurement
 from governance.settings import Settings
 
@@ -47,7 +48,7 @@ def decision(settings: Settings, model: str, day: str | None, *, history: int | 
             f"Expected a decision on {model}{when}, found none. monitor_{model} decides; trigger it, or wait for its "
             f"schedule."
         )
-    documents = [_document(ledger.get(entry.data["watched"]), entry) for entry in found]
+    documents = [_document(ledger, entry) for entry in found]
     if history:
         return Answer({"decisions": documents}, lambda out: _list(out, documents))
     code = CODES.get(documents[0]["decision"]["action"], NO)
@@ -65,8 +66,10 @@ def _day(text: str | None) -> date | None:
         raise InputError(f"Expected a day such as 2026-03-03, found {text!r}.") from error
 
 
-def _document(watched: Entry | None, entry: Entry) -> Json:
+def _document(ledger: Ledger, entry: Entry) -> Json:
     data = entry.data
+    watched, window = ledger.get(data["watched"]), ledger.get(data.get("window", ""))
+    gone = let_go_of(ledger, window) if window else None
     kept = {name: data[name] for name in ("since", "until", "as_of", "version", "champion", "policy", "dry_run")}
     measured = watched.data["measurements"] if watched else []
     return {
@@ -76,6 +79,7 @@ def _document(watched: Entry | None, entry: Entry) -> Json:
         "entry": entry.seq,
         "at": entry.at.isoformat(),
         "measurements": measured,
+        "let_go": sentence_of(gone) if gone else None,
     }
 
 
@@ -103,6 +107,8 @@ def _show_one(out: "Console", one: Json) -> None:
     measured = [Measurement.from_dict(document) for document in one["measurements"]]
     for measurement in [m for m in measured if not m.slice or m.name == "fairness.demographic_parity_difference"]:
         line(out, f"  {_fact(measurement)}")
+    if one["let_go"]:
+        line(out, f"  {one['let_go']}")
 
 
 def _fact(one: Measurement) -> str:

@@ -7,11 +7,13 @@ from governance.catalog import model_folders, people_of
 from governance.commands.answer import NO, YES, Answer, line
 from governance.commands.records import expect_known, open_ledger
 from governance.errors import InputError, UnavailableError
+from governance.ledger.hashes import RIGHTS
 from governance.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from governance.ledger.log import Ledger
     from governance.release.drill import DrillOutcome
     from governance.release.stop import StopOutcome
 
@@ -27,6 +29,9 @@ def stop(settings: Settings, model: str, reason: str, login: str | None) -> Answ
         model: The model's name.
         reason: Why.
         login: Who stops it, as they say: the command line authenticates nobody.
+
+    Raises:
+        RefusedError: Nothing of it serves.
     """
     from governance.release import stop as stopping
     from governance.review import incidents
@@ -34,6 +39,7 @@ def stop(settings: Settings, model: str, reason: str, login: str | None) -> Answ
     ledger = open_ledger(settings)
     expect_known(settings, ledger, model)
     actor = people_of(settings).identity(login) if login else COMMAND_LINE
+    stopping.expect_serving(settings, ledger, model)
     key = f"{model}:{secrets.token_hex(8)}"
     done = stopping.stop(settings, ledger, model=model, actor=actor, reason=reason, key=key)
     change = ledger.get(done.entry)
@@ -72,12 +78,13 @@ def drill(settings: Settings, model: str | None, login: str | None) -> Answer:
         login: Who drills, as they say.
 
     Raises:
-        InputError: Nothing serves.
+        InputError: Nothing serves, or this process's login cannot record what a drill shows.
     """
     from governance.release import drill as drills
     from governance.review import entries
 
     ledger = open_ledger(settings)
+    _expect_recording(ledger, model)
     if model is not None:
         expect_known(settings, ledger, model)
     names = [model] if model else [folder.name for folder in model_folders(settings)]
@@ -91,6 +98,18 @@ def drill(settings: Settings, model: str | None, login: str | None) -> Answer:
     ]
     code = YES if all(one.outcome == "served" for one in done) else NO
     return Answer({"drills": [one.to_dict() for one in done]}, lambda out: _show_drills(out, done), code)
+
+
+def _expect_recording(ledger: "Ledger", model: str | None) -> None:
+    """Refuse at once what would fail at its end: a drill takes half a minute, and then it is to be recorded."""
+    able = [login for login, kinds in RIGHTS.items() if "drill" in kinds]
+    if ledger.login not in able:
+        which = f" MODEL={model}" if model else ""
+        raise InputError(
+            f"Expected the ledger's login {' or '.join(able)} in GOVERNANCE_LEDGER_URL, for a drill records what it "
+            f"showed; found {ledger.login}, which may not. Run `make drill{which}`, or trigger drill_"
+            f"{model or '<model>'} in Airflow: both have it."
+        )
 
 
 def _show_drills(out: "Console", done: "list[DrillOutcome]") -> None:

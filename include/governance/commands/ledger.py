@@ -51,7 +51,11 @@ def _anchor(text: str | None) -> Anchor | None:
 
 
 def show(settings: Settings, kind: str | None, model: str | None, limit: int, seq: int | None) -> Answer:
-    """Answer what is written: the last entries, or one in full."""
+    """Answer what is written: the last entries, or one in full.
+
+    Raises:
+        InputError: There is no such entry, or no entry of this kind whatever the model.
+    """
     ledger = open_ledger(settings)
     if seq is not None:
         entries = [entry for entry in ledger.find(after=seq - 1, limit=1) if entry.seq == seq]
@@ -60,6 +64,8 @@ def show(settings: Settings, kind: str | None, model: str | None, limit: int, se
         document = entry_document(entries[0])
         return Answer(document, lambda out: line(out, json.dumps(document, indent=2, ensure_ascii=False)))
     entries = ledger.find(kind, model, newest_first=True, limit=limit)[::-1]
+    if kind is not None and not entries and kind not in (kinds := ledger.kinds()):
+        raise InputError(f"Expected a kind that the ledger holds ({', '.join(kinds) or 'none yet'}), found {kind!r}.")
     return Answer({"entries": [entry_document(entry) for entry in entries]}, lambda out: _show_entries(out, entries))
 
 

@@ -78,9 +78,11 @@ def _sent(settings: Settings, model: str, items: "Sequence[Item]") -> "Told":
 
     from governance.predictions.database import Told
     from governance.predictions.labels import AT_ONCE
+    from governance.predictions.senders import own_token
 
     url, told = f"{settings.require('serving_url')}/labels", Told(0, 0, 0)
-    with httpx.Client(timeout=SECONDS, trust_env=False) as client:
+    headers = {"Authorization": f"Bearer {own_token(Path(settings.require('label_tokens')))}"}
+    with httpx.Client(timeout=SECONDS, trust_env=False, headers=headers) as client:
         for start in range(0, len(items), AT_ONCE):
             told += _posted(client, url, {"model": model, "labels": list(items[start : start + AT_ONCE])})
     return told

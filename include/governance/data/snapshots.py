@@ -2,9 +2,9 @@
 
 A snapshot is two Delta tables under ``<root>/<model>/``: ``data``, and ``protected``, which holds the columns that
 protected attributes are derived from and nothing else, in a folder that only the pipeline may enter. Every distinct
-content is a version of its table; old versions are never removed (no vacuum, no log clean-up, no checkpoints). The
-commit's metadata carry the digest of the content (:func:`governance.data.columns.content_digest`), so the same content
-is found again and not written twice.
+content is a version of its table. Delta never removes an old one (no vacuum, no log clean-up, no checkpoints); only the
+rows of one that has to be kept no longer go, by :func:`let_go`. The commit's metadata carry the digest of the content
+(:func:`governance.data.columns.content_digest`), so the same content is found again and not written twice.
 
 The record, :class:`Snapshot`, is what the ledger keeps. It lists every file that the version needs, the whole of
 Delta's log up to it among them, with its SHA-256. Loading reads each file once, compares the digests, parses those very
@@ -19,7 +19,7 @@ on local folders only; on ``s3://`` the bucket's policy must do it.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -173,6 +173,37 @@ def verify(snapshot: Snapshot) -> None:
     """
     for part in snapshot.parts:
         load(snapshot, part)
+
+
+def let_go(snapshot: Snapshot, is_needed: Callable[[str], bool]) -> int:
+    """Delete the rows of a snapshot that has to be kept no longer, of both parts; return how many files went.
+
+    Delta's log stays: later versions of the tables name it. Doing it again is harmless. Whoever freezes the same
+    content afterwards writes it anew.
+
+    Args:
+        snapshot: The record.
+        is_needed: Whether another record names a file, for one content is one file.
+
+    Raises:
+        UnavailableError: A file cannot be deleted.
+    """
+    from deltalake.exceptions import DeltaError
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import FileType, PyFileSystem
+
+    gone = 0
+    for part in snapshot.parts.values():
+        rows = [file.path for file in part.files if file.path.endswith(".parquet")]
+        try:
+            filesystem = PyFileSystem(DeltaStorageHandler(part.uri))
+            for info in filesystem.get_file_info(rows):
+                if info.type == FileType.File and not is_needed(info.path):
+                    filesystem.delete_file(info.path)
+                    gone += 1
+        except (DeltaError, OSError) as error:
+            raise UnavailableError(f"{part.uri}: old rows cannot be deleted: {error}. Try again.") from error
+    return gone
 
 
 REMEDY = "Do not use this snapshot: restore the file from a backup, or freeze the source again."

@@ -196,6 +196,11 @@ class Ledger:
             yield from page
             before = page[-1].seq
 
+    def kinds(self) -> list[str]:
+        """Return every kind of entry that there is, by name."""
+        query = "SELECT DISTINCT kind FROM ledger.entry ORDER BY kind"
+        return self.read(lambda connection, _: [str(kind) for (kind,) in connection.execute(query)], "list kinds")
+
     def ping(self) -> None:
         """Return when the ledger answers and is the one that is expected.
 
@@ -204,6 +209,25 @@ class Ledger:
             UnavailableError: None answers.
         """
         self._connections.call(self._greet, "answer")
+
+    def subjects(self, kind: str) -> list[str]:
+        """Return every model that has an entry of a kind, by name."""
+        query = "SELECT DISTINCT subject FROM ledger.entry WHERE kind = %s ORDER BY subject"
+        return self.read(
+            lambda connection, _: [str(subject) for (subject,) in connection.execute(query, (kind,))], "list subjects"
+        )
+
+    def says(self, kind: str, subject: str, text: str, *, after: int = 0) -> bool:
+        """Say whether an entry of a kind, on a model and with a higher number, has a text in its body."""
+        query = "SELECT 1 FROM ledger.entry WHERE kind = %s AND subject = %s AND seq > %s AND position(%s IN body) > 0"
+        values = (kind, subject, after, text.encode())
+        return self._one(f"{query} LIMIT 1", values, "look for a text") is not None
+
+    @property
+    def login(self) -> str:
+        """The database's login of this process; what it may write is :data:`governance.ledger.hashes.RIGHTS`."""
+        self.ping()
+        return self._login
 
     @property
     def origin(self) -> str:

@@ -2,16 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from governance.data import snapshots
-from governance.data.contracts import CRITICAL, feature_types
+from governance.data.contracts import feature_types
 from governance.data.snapshots import Snapshot
-from governance.errors import InputError
-from governance.ledger.log import Entry
-from governance.measures.intervals import wilson
+from governance.errors import InputError, TamperedError
+from governance.ledger.log import Entry, Ledger
+from governance.monitoring import gone
+from governance.monitoring.contract import Signed, hold, signed_contract
 from governance.monitoring.watch import WINDOW, Watch
 from governance.pipeline import datasets
 from governance.pipeline.run import Step
@@ -20,8 +21,6 @@ from governance.records import Dataset, Lineage
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from governance.data.contracts import ExpectationResult
 
 Json = dict[str, Any]
 
@@ -72,15 +71,27 @@ def await_cut_off(as_of: datetime) -> None:
         time.sleep(left)  # bounded above; nothing can be asked whether the last record has arrived
 
 
-def window_of(entry: Entry) -> "pd.DataFrame":
+def window_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
     """Return the frozen rows of a window, verified: features, answers, labels, protected columns.
 
     Raises:
         TamperedError: They are not what was frozen.
+        InputError: They were let go.
     """
     frozen = Snapshot.from_dict(entry.data["snapshot"])
-    frame = snapshots.load(frozen, snapshots.DATA)
-    return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+    with _or_let_go(ledger, entry):
+        frame = snapshots.load(frozen, snapshots.DATA)
+        return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+
+
+@contextlib.contextmanager
+def _or_let_go(ledger: Ledger, entry: Entry) -> Iterator[None]:
+    """Say of rows that are not there when and by which rule they went, where that is why."""
+    try:
+        yield
+    except TamperedError:
+        gone.expect_kept(ledger, entry)
+        raise
 
 
 def scores_of(frame: "pd.DataFrame") -> Any:
@@ -98,22 +109,29 @@ def _collected(watch: Watch) -> Json:
     logged = read_window(dsn, watch.model, watch.since, watch.until, watch.as_of)
     by_version = {str(name): int(n) for name, n in logged.rows["version"].value_counts().sort_index().items()}
     mine = _of_champion(watch, logged)
-    frame = _frame(logged, mine, feature_types(watch.run.spec.contract, watch.features))
+    with signed_contract(watch) as contract:
+        return _frozen(watch, logged, mine, by_version, contract)
+
+
+def _frozen(watch: Watch, logged: Logged, mine: Any, by_version: Json, contract: Signed) -> Json:
+    """Freeze what the champion answered, and hold it against the contract that was signed with it."""
+    frame = _frame(logged, mine, feature_types(contract.path, watch.features))
     counted = {"rows": len(frame), "by_version": by_version, "unmatched": int(logged.unmatched)}
     counted |= {"labelled": int(frame[LABEL].notna().sum()) if len(frame) else 0}
     counted |= {"champion": watch.champion.data["evidence"] if watch.champion else None}
     counted |= {"refused": _refused(watch, logged, mine), "arrived": _arrived(watch, logged)}
+    counted |= {"contract": {"signed": contract.digest, "in_force": contract.in_force}}
     if not len(frame):
-        return {**counted, "snapshot": None, "faults": [], "warnings": []}
+        return {**counted, "snapshot": None, "faults": [], "warnings": [], "page": None}
     protected = [name for name in logged.protected.columns if name in frame.columns]
     frozen = snapshots.freeze(
         frame, model=f"{watch.model}.windows", root=watch.run.settings.snapshots, protected_columns=protected
     )
-    faults, warnings = _broken(watch, frame[[name for name in watch.features if name in frame.columns]])
-    return {**counted, "snapshot": frozen.to_dict(), "faults": faults, "warnings": warnings}
+    held = hold(watch, contract, frame, frozen.digest)
+    return {**counted, "snapshot": frozen.to_dict(), **held.__dict__}
 
 
-def arrived_of(entry: Entry) -> "pd.DataFrame | None":
+def arrived_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame | None":
     """Return the labels that arrived in a window, verified; ``None`` where none did.
 
     Returns:
@@ -121,9 +139,11 @@ def arrived_of(entry: Entry) -> "pd.DataFrame | None":
 
     Raises:
         TamperedError: They are not what was frozen.
+        InputError: They were let go.
     """
     document = entry.data.get("arrived")
-    return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
+    with _or_let_go(ledger, entry):
+        return snapshots.load(Snapshot.from_dict(document), snapshots.DATA) if document else None
 
 
 def _arrived(watch: Watch, logged: Logged) -> Json | None:
@@ -186,35 +206,3 @@ def _typed(values: Any, kind: str) -> Any:
         if kind == "int64":
             return values.astype("float64")
     return values
-
-
-def _broken(watch: Watch, features: "pd.DataFrame") -> tuple[list[str], list[str]]:
-    """Return what of the contract's demands on values the window breaks by more than chance: critical ones, and others.
-
-    Demands on the table (how many rows, which columns) and on its middle (means, medians) are of a delivery of training
-    data; a window is smaller, and its middle is what drift measures.
-    """
-    from governance.data.contracts import run_contract
-
-    result = run_contract(features, watch.run.spec.contract, values_of=watch.features)
-    unmet = [one for one in result.unmet() if not may_be_chance(one, features)]
-    return (
-        [one.sentence for one in unmet if one.severity == CRITICAL],
-        [one.sentence for one in unmet if one.severity != CRITICAL],
-    )
-
-
-def may_be_chance(result: "ExpectationResult", features: "pd.DataFrame") -> bool:
-    """Say whether a share of rows may be beyond what is tolerated only because the window is small.
-
-    Formula: the tolerated share lies within Wilson's interval of the share that was found. What holds for every row, or
-    does not, is never chance.
-    """
-    if result.tolerated is None or result.column not in features:
-        return False
-    rows = len(features)
-    if result.unexpected_count is not None:
-        low, _ = wilson(result.unexpected_count, rows)
-        return low <= result.tolerated[1]
-    low, high = wilson(int(features[result.column].isna().sum()), rows)
-    return low <= result.tolerated[1] and high >= result.tolerated[0]

@@ -1,8 +1,10 @@
 """Decide about the window, record it, and say so to people where something is done or somebody must look."""
 
+from dataclasses import replace
 from typing import Any
 
 from governance.ledger.log import Entry
+from governance.monitoring.contract import differs
 from governance.monitoring.decision import SHARE, Decision, Refused, Seen, decide
 from governance.monitoring.facts import measurements_of, validated_of
 from governance.monitoring.standing import standing_of
@@ -10,6 +12,7 @@ from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, Watch
 from governance.pipeline import datasets
 from governance.pipeline.run import Message, Step
 from governance.records import Lineage
+from governance.review import incidents
 
 Json = dict[str, Any]
 
@@ -81,12 +84,15 @@ def _decided(watch: Watch) -> Json:
     found: Decision = decide(watch.run.policy.monitoring, seen, standing_of(watch))
     share = seen.measurement(SHARE)
     champion = watch.champion.data["evidence"] if watch.champion else None
+    version = watch.champion.data["version"] if watch.champion else None
+    if other := differs(window, version):
+        found = replace(found, because=(*found.because, other))
     return {
         "decision": found.to_dict(),
         "reason": " ".join(found.because),
         "champion": champion,
         "evidence": champion,  # what a rollback that it asks for is about
-        "version": watch.champion.data["version"] if watch.champion else None,
+        "version": version,
         "policy": watch.policy,
         "limits": watch.run.policy.monitoring.model_dump(),
         "share_drifted": share.value if share else None,
@@ -96,9 +102,28 @@ def _decided(watch: Watch) -> Json:
     }
 
 
+def _call(watch: Watch, entry: Entry, champion: Entry) -> Message:
+    """Open an incident, and call people out for it: the owner's team, and the roles that the tier has review it."""
+    known = incidents.of_model(watch.ledger, watch.model, watch.run.keys)
+    opened = incidents.open_call(watch.ledger, entry, champion, known)
+    people = watch.run.people
+    roles = " or ".join(people.role_title(role) for role in watch.run.policy.approvals.roles)
+    text = (
+        f"{sentence_of(entry)} {watch.model} serves on. {watch.run.spec.owner.team}: look at it, and stop it if need "
+        f"be. An incident is open until {roles or 'somebody'} reviews it."
+    )
+    path = f"/plugin/governance/incidents/{watch.model}"
+    return Message(f"monitoring:{entry.key}", "call", text, path, incidents.id_of(opened))
+
+
 def _messages(watch: Watch, entry: Entry) -> list[Message]:
     found = entry.data["decision"]
     if found["action"] not in ACTED and not found["tell"]:
         return []
     path = f"/dags/monitor_{watch.model}/runs/{watch.run.run_id}"
-    return [Message(f"monitoring:{entry.key}", found["action"], sentence_of(entry), path)]
+    if found["action"] == "call" and watch.champion is not None and not entry.data["dry_run"]:
+        return [_call(watch, entry, watch.champion)]
+    page = watch.need(WINDOW).data.get("page")
+    # The address ends it, without a full stop: people open it with a click or a copied line.
+    text = f"{sentence_of(entry)} The failing rows, masked: {page}" if page else sentence_of(entry)
+    return [Message(f"monitoring:{entry.key}", found["action"], text, path)]

@@ -123,7 +123,7 @@ def _measured(watch: Watch) -> Json:
     window = watch.need(WINDOW)
     if not window.data["rows"] or window.data["faults"]:
         return {"measurements": [], "reference": "none", "shapes": []}
-    frame, (reference, which) = collect.window_of(window), reference_of(watch)
+    frame, (reference, which) = collect.window_of(watch.ledger, window), reference_of(watch)
     candidate = candidate_of(watch, watch.manifest)
     champion = Champion(candidate, reference, judged_rows(watch, candidate), task_of(watch.run.spec))
     shapes: dict[str, Shape] = {}
@@ -178,7 +178,7 @@ def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
         window = watch.ledger.get(data["window"])
         if window is not None and window.data["snapshot"] and found < TRAILING:
             found += 1
-            yield collect.window_of(window)[list(watch.features)]
+            yield collect.window_of(watch.ledger, window)[list(watch.features)]
 
 
 def training_snapshot(watch: Watch) -> Snapshot:
@@ -274,7 +274,7 @@ def _estimates(watch: Watch, champion: Champion, task: Task, frame: "pd.DataFram
     """Yield how late labels are; of two classes how right the answers probably are, and how far that was off."""
     from governance.measures.performance_estimated import Calibration, estimate_error, estimated_accuracy, label_delay
 
-    arrived = collect.arrived_of(watch.need(WINDOW))
+    arrived = collect.arrived_of(watch.ledger, watch.need(WINDOW))
     yield label_delay([] if arrived is None else arrived[collect.DELAY])
     if not isinstance(task, BinaryClassification):
         return

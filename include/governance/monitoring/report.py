@@ -32,7 +32,7 @@ def report(watch: Watch) -> Step:
 def _kept(watch: Watch) -> Json:
     from governance.reports import second_opinion
 
-    frame, (reference, which) = collect.window_of(watch.need(WINDOW)), facts.reference_of(watch)
+    frame, (reference, which) = collect.window_of(watch.ledger, watch.need(WINDOW)), facts.reference_of(watch)
     task, candidate = task_of(watch.run.spec), candidate_of(watch, watch.manifest)
     judged = facts.judged_rows(watch, candidate)
     found = second_opinion.render(

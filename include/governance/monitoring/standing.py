@@ -95,7 +95,7 @@ def _last_rollback(watch: Watch) -> datetime | None:
 
 def _targets(watch: Watch) -> Iterator[Target]:
     """Yield the versions with a valid permit, each tried on this very window."""
-    frame = collect.window_of(watch.need(WINDOW))
+    frame = collect.window_of(watch.ledger, watch.need(WINDOW))
     mine = None
     for found in targets(watch.run.settings, watch.ledger, watch.model, watch.as_of):
         if mine is None:

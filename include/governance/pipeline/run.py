@@ -32,7 +32,7 @@ class Message:
     Attributes:
         key: What makes it the same message; a second one with this key is not sent.
         kind: ``blocked``, ``waiting``, ``in_advance``, ``released``, ``reverted``, ``failed``, ``denied``, ``expired``,
-            ``rolled_back``, ``kept``, ``stopped``, ``break_glass``, ``incident_closed``, ``drill``.
+            ``rolled_back``, ``kept``, ``stopped``, ``call``, ``break_glass``, ``incident_closed``, ``drill``.
         text: The message, in a sentence or two.
         path: Where to look, below Airflow's address.
         incident: Id of the incident that it says to be open, or closed: people are called out for it.

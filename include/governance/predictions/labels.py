@@ -4,7 +4,8 @@ They come by file, by SQL or by ``POST /labels``, in any order, partly, again an
 the newest says the same; the newest that had arrived by a cut-off counts (:mod:`governance.predictions.reading`). One
 for a request that is not in the log is kept, and counts once the log has it.
 
-Not guaranteed: that they are true. Whoever may send labels can move what the monitor decides; the source is on record.
+Not guaranteed: that they are true. Whoever may send labels (:mod:`governance.predictions.senders`) can move what the
+monitor decides; the source is on record.
 """
 
 import math

@@ -159,6 +159,22 @@ class Registry:
                 self._client.download_artifacts(run, folder, str(into))
         return into
 
+    def permit_file(self, model: str, version: int, name: str) -> bytes:
+        """Return one file of a version's ``permit/``; nothing of it is verified.
+
+        Raises:
+            NotPermittedError: There is no such version, or it has no such file.
+            UnavailableError: MLflow does not answer.
+        """
+        run, path = self._run_of(model, version), f"{PERMIT_FOLDER}/{name}"
+        with tempfile.TemporaryDirectory(prefix="permit-") as folder, self._answering():
+            if path not in {item.path for item in self._client.list_artifacts(run, PERMIT_FOLDER)}:
+                raise NotPermittedError(
+                    f"Expected {path} of {model} {version} in MLflow run {run} at {self.url}, found none. Restore it: "
+                    f"a release puts it there."
+                )
+            return Path(self._client.download_artifacts(run, path, folder)).read_bytes()
+
     def upload_bundle(self, model: str, version: int, files: Mapping[str, bytes]) -> None:
         """Put files into the version's ``permit/``; files of the same name are overwritten.
 

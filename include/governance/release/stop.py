@@ -2,8 +2,8 @@
 
 Two places hear of it, and either suffices: MLflow (the alias ``champion`` is cleared, and the model marked as stopped)
 and the ledger (an entry ``stop``). The scoring service looks at both every two seconds, and at once when it is nudged.
-Nothing is verified first: stopping is the safe side. The model serves again after a release or a rollback, which say in
-the ledger which version may be loaded (:mod:`governance.release.attempt`).
+Nothing is verified first: stopping is the safe side. Only what serves nothing is not stopped. The model serves again
+after a release or a rollback, which say in the ledger which version may be loaded (:mod:`governance.release.attempt`).
 
 Not guaranteed: that a scoring service without a ledger, or one that was started while the ledger is away, knows of the
 stop once somebody with rights in MLflow has taken the mark away there and set the alias by hand.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from governance.errors import GovernanceError, InputError, UnavailableError
+from governance.errors import GovernanceError, InputError, RefusedError, UnavailableError
 from governance.ledger.log import Entry, Ledger
 from governance.release.attempt import short
 from governance.release.registry import Registry
@@ -99,6 +99,27 @@ def stop(
     served = {name: entry.data[name] for name in ("version", "registry_version", "evidence")}
     return StopOutcome(
         model, served if entry.data["evidence"] else None, entry.key, already, confirmed, tuple(problems), said
+    )
+
+
+def expect_serving(settings: Settings, ledger: Ledger, model: str) -> None:
+    """Refuse to stop a model that serves nothing and was not stopped: it would open an incident about nothing.
+
+    Only where everything that can be asked says so. Ledger or MLflow not answering is a reason to stop it.
+
+    Raises:
+        RefusedError: Neither the ledger nor MLflow knows of anything that serves.
+    """
+    try:
+        if entries.champion_entry(ledger, model) or entries.halt_of(ledger, model):
+            return
+        if Registry(settings.require("mlflow_url")).champion(model) is not None:
+            return
+    except GovernanceError:
+        return
+    raise RefusedError(
+        f"Nothing of {model} serves, so there is nothing to stop: the ledger has no release of it in force, and MLflow "
+        f"no version with the alias champion. Nothing was changed. To keep a candidate from being released, reject it."
     )
 
 

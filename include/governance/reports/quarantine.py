@@ -52,6 +52,7 @@ def render(
     personal: Collection[str] = (),
     meanings: Mapping[str, str] | None = None,
     snapshot: str | None = None,
+    window: str | None = None,
 ) -> str:
     """Return the page as HTML.
 
@@ -62,6 +63,7 @@ def render(
         personal: Columns marked as personal; never shown.
         meanings: Column → what it means, where the spec says so.
         snapshot: Digest of the snapshot.
+        window: From when to when it was asked, where the rows are not training data but what production saw.
     """
     import jinja2
     from markupsafe import Markup
@@ -77,6 +79,7 @@ def render(
         title=title,
         result=result,
         snapshot=snapshot,
+        window=window,
         blocking=sum(one.blocks for one in unmet),
         warnings=sum(not one.blocks for one in unmet),
         faults=_faults(unmet, meanings or {}),

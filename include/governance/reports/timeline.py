@@ -159,6 +159,7 @@ def timeline(
     terms: Sequence[Term] = (),
     changes: Sequence[Change] = (),
     panels: Sequence[Panel | Bars] = (),
+    axis: str = "windows by day",
 ) -> str:
     """Return the whole chart.
 
@@ -169,6 +170,7 @@ def timeline(
         terms: What served.
         changes: Releases and roll backs.
         panels: The measures, from the top; each with one point for each day.
+        axis: What the words below the columns are.
     """
     if not days:
         return ""
@@ -187,7 +189,7 @@ def timeline(
         "</g>",
     ]
     heads += [svg.text(0, 15, "Decision", "t-b"), svg.text(0, 50, "Serving", "t-m")]
-    heads += [svg.text(0, height - 5, "windows by day", "t-m")]
+    heads += [svg.text(0, height - 5, axis, "t-m")]
     # Two drawings of one coordinate system: in a narrow window the right one slides below the left one.
     beside = (
         f'<svg class="chart heads" width="{LEFT}" height="{height}" viewBox="0 0 {LEFT} {height}" '

@@ -88,6 +88,16 @@ class BreakGlassDesk:
             return "You have signed this already: another person must be the next."
         return ""
 
+    def who_may(self, request: Request, run_actors: RunActors, digest: str | None = None) -> list[str]:
+        """Return the names of those who may, as :meth:`why_not` and the history of the checkout say.
+
+        Raises:
+            RefusedError: The history is missing, so that nobody may.
+        """
+        authors = self.desk.authors(request.model)
+        free = [person for person in self.desk.people().everyone if person.id not in authors]
+        return [person.name for person in free if not self.why_not(request, person.login, run_actors, digest)]
+
     def propose(
         self,
         *,
@@ -115,10 +125,12 @@ class BreakGlassDesk:
         Raises:
             InputError: The reason or the day cannot be used.
             MayNotSignError: The person may not, with the reason.
-            RefusedError: The evidence is another than the one on the screen, or nothing waits for signatures.
+            RefusedError: The evidence is another than the one on the screen, nothing waits for signatures, or a
+                proposal of this person for it is open.
             UnavailableError: The ledger does not answer; look whether the proposal is there before proposing again.
         """
         request, person, role = self._expect(login, model, version, evidence, role, run_actors)
+        self._expect_none_open(request, person)
         text = " ".join(reason.split())
         if not SHORTEST_REASON <= len(text) <= LONGEST_REASON:
             raise InputError(
@@ -202,6 +214,16 @@ class BreakGlassDesk:
         if role is not None and role not in held:
             raise MayNotSignError(f"You may not sign as {role}. Open to you: {', '.join(held)}.")
         return request, person, role or held[0]
+
+    def _expect_none_open(self, request: Request, person: Person) -> None:
+        """Refuse a second proposal of one person for an evidence while the first is open."""
+        mine = {one.digest for one in self._of(request) if one.proposal.get("proposed_by") == person.id}
+        found = next((one for one in self.views(request) if one.digest in mine and one.status == "open"), None)
+        if found is not None:
+            raise RefusedError(
+                f"Not proposed: your proposal to release {request.model} {request.version} without all signatures is "
+                f"open already, until {found.until:%d %b %Y}. Another person signs that one."
+            )
 
     def _append_signature(self, model: str, digest: str, person: Person, role: str) -> None:
         signature = {

@@ -1,9 +1,9 @@
 """Incidents: a version that was taken out of service, from why it was to what people made of it afterwards.
 
-One is opened by every rollback and every stop, by a rollback that found no version to go back to, and by a break-glass
-release, which brings a version in without all signatures. It stays open until a person of a role that approves the
-model, not one of its developers and nobody who acted, closes it with a review. A closing is signed by the review key,
-as that of a finding.
+One is opened by every rollback and every stop, by a rollback that found no version to go back to, by a window for which
+the monitor calls people, and by a break-glass release, which brings a version in without all signatures. It stays open
+until a person of a role that approves the model, not one of its developers and nobody who acted, closes it with a
+review. A closing is signed by the review key, as that of a finding.
 
 The timeline is not written but read: from the ledger's own entries, in its order. *Told* is what was handed to Slack;
 not guaranteed is that anybody read it.
@@ -32,6 +32,9 @@ CAUSES: Mapping[str, str] = {"rollback": "rolled_back", "no_rollback": "kept", "
 
 BREAK_GLASS = "break_glass"
 """The cause where signatures were missing."""
+
+CALLED = "called"
+"""The cause where the monitor can do nothing itself: it serves on, and people must look."""
 
 SHOWN = (
     "operation", "resume", "rollback", "no_rollback", "stop", "release", "revert", "served", "refused",
@@ -81,7 +84,8 @@ class Incident:
     Attributes:
         id: Its name: 16 hexadecimal digits.
         model: The model's name.
-        cause: ``rolled_back``, ``kept`` (no version to go back to, it serves on), ``stopped`` or ``break_glass``.
+        cause: ``rolled_back``, ``kept`` (no version to go back to, it serves on), ``stopped``, ``called`` (it serves
+            on, and the monitor calls people) or ``break_glass``.
         reason: Why, as the one who acted said.
         opened_by: Pseudonymous id of who acted, or the name of a service.
         opened: The entry that opened it.
@@ -139,6 +143,39 @@ def open_incident(ledger: Ledger, change: Entry, *, actor: str, run_id: str | No
         "run_id": run_id,
     }
     return ledger.append(OPENED, change.subject, data, actor=actor, key=f"{OPENED}:{change.key}")
+
+
+def open_call(ledger: Ledger, decided: Entry, serving: Entry, known: Sequence[Incident]) -> Entry:
+    """Open the incident of a window for which people are called, or return the one that is open about the same.
+
+    A fault that lasts is called out every morning; it is one incident until somebody has reviewed it.
+
+    Args:
+        ledger: The record, with the rights of the pipeline.
+        decided: The entry of the decision.
+        serving: The release of what served when the window ended.
+        known: The model's incidents.
+    """
+    rule, key = decided.data["decision"]["rule"], f"{OPENED}:{decided.key}"
+    if (mine := ledger.get(key)) is not None:
+        return mine
+    serves = {name: serving.data[name] for name in ("version", "registry_version", "evidence")}
+    for one in known:
+        same = one.before is not None and one.before["evidence"] == serves["evidence"]
+        if one.is_open and one.cause == CALLED and same and one.opened.data["rule"] == rule:
+            return one.opened
+    data = {
+        "cause": CALLED,
+        "rule": rule,
+        "reason": decided.data["reason"],
+        "change": decided.key,
+        "decision": decided.key,
+        "operation": None,
+        "before": serves,
+        "after": serves,
+        "run_id": decided.data["run_id"],
+    }
+    return ledger.append(OPENED, decided.subject, data, actor=decided.actor, key=key)
 
 
 def open_break_glass(ledger: Ledger, permit: Entry) -> Entry:
@@ -215,6 +252,7 @@ def told(entry: Entry, team: str) -> str:
         "rolled_back": f"{model} was rolled back: {after} serves instead of {before}.",
         "kept": f"{model} {before} should not serve, and there is no version to roll back to: it serves on. Act now.",
         "stopped": f"{model} was stopped: {before} served, and nothing does.",
+        CALLED: f"{model} {before} serves on, and somebody must look.",
         BREAK_GLASS: f"{model} {after} is released without all signatures, by break-glass until {data.get('until')}.",
     }[data["cause"]]
     return f"{what} {team}: {data['reason']} An incident is open until somebody reviews it."
@@ -242,7 +280,8 @@ def _closed(incident: Incident, found: tuple[Json, int] | None) -> Incident:
 
 
 def _tells(entry: Entry, incident: Incident) -> bool:
-    ours = [key for key in (incident.opened.key, incident.opened.data["operation"]) if key]
+    called = incident.decision if incident.cause == CALLED else None
+    ours = [key for key in (incident.opened.key, incident.opened.data["operation"], called) if key]
     return entry.kind == "message" and any(key in entry.key for key in ours)
 
 

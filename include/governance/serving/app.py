@@ -8,8 +8,10 @@ Requests are validated against the contract that was signed with the model. Valu
 who sent it and to nobody else: no log line holds any. What was asked and answered is kept in the prediction log
 (:mod:`governance.predictions`), which an answer never waits for; labels come in here, too.
 
-Not guaranteed: there is no login here. Who may ask, and who may send labels, is the network's to say. Nothing that is
-asked changes what serves; labels change what the monitor decides.
+Labels change what the monitor decides, so each sender proves who it is (:mod:`governance.predictions.senders`).
+
+Not guaranteed: for questions there is no login here. Who may ask is the network's to say; nothing that is asked changes
+what serves. Protected values beside a question are the caller's word.
 """
 
 import json
@@ -29,6 +31,7 @@ from governance.ledger.log import Ledger
 from governance.predictions import labels as label_rules
 from governance.predictions.log import PredictionLog
 from governance.predictions.record import Batch, Refusal, caller_of, request_id_of
+from governance.predictions.senders import Sender, find_sender, read_senders
 from governance.release.inputs import Row, sentence
 from governance.release.registry import CHAMPION
 from governance.serving import docs, protocol
@@ -103,6 +106,7 @@ def create_app(settings: Settings | None = None, clock: Clock = now_utc, alias: 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings = app.state.settings or load_settings()
+    app.state.label_tokens = settings.label_tokens
     ledger = Ledger(settings.ledger_url) if settings.ledger_url else None
     followed = (Record(ledger), app.state.clock, Stops(ledger), app.state.alias)
     champions = app.state.champions = Champions(settings, *followed)
@@ -164,15 +168,19 @@ async def invoke(model: str, request: Request) -> Response:
 
 
 async def labels(request: Request) -> Json:
-    """Take what came true, checked against the signed spec."""
+    """Take what came true from who may say so, checked against the signed spec."""
+    sender = _sender(request)
     document = _label_request(await _body(request))
+    if not sender.may_send(document["model"]):
+        allowed = ", ".join(sorted(sender.models or ()))
+        raise RefusalError(403, "PERMISSION_DENIED", f"{sender.name} may send labels of {allowed} only.")
     predictions: PredictionLog | None = request.app.state.predictions
     serving = _followed(request, document["model"])
     if predictions is None:
         raise RefusalError(503, "TEMPORARILY_UNAVAILABLE", "No prediction log here: GOVERNANCE_LEDGER_URL is not set.")
     try:
         items = label_rules.check(document["labels"], serving.expected)
-        source = f"http:{_caller(request)}"
+        source = f"http:{sender.name}"
         told = await to_thread.run_sync(label_rules.write, predictions.database, serving.name, source, items)
     except InputError as error:
         raise RefusalError(422, "INVALID_PARAMETER_VALUE", str(error)) from error
@@ -373,6 +381,26 @@ def _caller(request: Request) -> str:
     return caller_of(request.headers.get(CALLER), request.client.host if request.client else None)
 
 
+def _sender(request: Request) -> Sender:
+    """Return who sends labels, by its token; nothing of a request from nobody is read."""
+    path = request.app.state.label_tokens
+    try:
+        senders = read_senders(path) if path is not None else ()
+    except InputError as error:  # it names files and lines of this machine: for the log alone
+        log.error("Labels are refused: %s", error)
+        raise RefusalError(503, "TEMPORARILY_UNAVAILABLE", "Who may send labels cannot be read: see the log.") from None
+    if not senders:
+        nobody = "Labels are taken from nobody here: set GOVERNANCE_LABEL_TOKENS (docs/predictions.md)."
+        raise RefusalError(403, "PERMISSION_DENIED", nobody)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    sender = find_sender(senders, token.strip()) if scheme.lower() == "bearer" else None
+    if sender is None:
+        found = "one that is nobody's" if token else "none"
+        asked = "the token of a sender of labels as Authorization: Bearer <token>"
+        raise RefusalError(401, "UNAUTHENTICATED", f"Expected {asked}, found {found}.")
+    return sender
+
+
 def _label_request(body: bytes) -> Json:
     try:
         document = protocol.read_json(body)
@@ -416,7 +444,9 @@ async def _body(request: Request) -> bytes:
 async def _refused(request: Request, refusal: Exception) -> JSONResponse:
     status, code = (refusal.status, refusal.code) if isinstance(refusal, RefusalError) else (500, "INTERNAL_ERROR")
     given = getattr(request.state, "request_id", None)
-    headers = {REQUEST_ID: given} if given else None
+    headers = {REQUEST_ID: given} if given else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error_code": code, "message": str(refusal)}, status_code=status, headers=headers)
 
 

@@ -34,6 +34,19 @@ REQUEST: dict[str, Any] = {
 """What OpenAPI says of a scoring request."""
 
 LABELS: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Authorization",
+            "in": "header",
+            "required": True,
+            "description": "Bearer and the sender's token.",
+            "schema": {"type": "string"},
+        }
+    ],
+    "responses": {
+        "401": {"description": "No sender's token."},
+        "403": {"description": "Not this sender's model, or labels are taken from nobody."},
+    },
     "requestBody": {
         "required": True,
         "content": {
@@ -60,7 +73,7 @@ LABELS: dict[str, Any] = {
                 }
             }
         },
-    }
+    },
 }
 """What OpenAPI says of labels."""
 
@@ -69,7 +82,7 @@ ROUTES = (
     ("POST /invocations", "The same, where there is one model only."),
     ("GET /models/<name>", "What serves, since when, on what evidence; why the champion does not serve."),
     ("POST /models/<name>/refresh", "Look at the champion now."),
-    ("POST /labels", "Say what came true, by request id: see X-Request-Id of an answer."),
+    ("POST /labels", "Say what came true, by request id: see X-Request-Id of an answer. Takes a sender's token."),
     ("GET /ready", "200 while every champion serves; else 503, and why."),
     ("GET /health", "200 while the process is up."),
     ("GET /metrics", "Prometheus metrics."),

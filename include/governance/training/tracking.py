@@ -142,6 +142,36 @@ def keep_page(url: str, *, model: str, key: str, title: str, path: str, page: by
         return f"{url.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}/artifacts/{path}"
 
 
+def let_go_page(url: str, address: str) -> bool:
+    """Delete a page that has to be kept no longer, and say so in its run; return whether it was still there.
+
+    Args:
+        url: MLflow's tracking server.
+        address: Where the page is, as :func:`keep_page` returned it.
+
+    Raises:
+        UnavailableError: MLflow does not answer; doing it again is harmless.
+        InputError: MLflow refuses it.
+    """
+    from mlflow.exceptions import RestException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    run_id, _, path = address.rpartition("/runs/")[2].partition("/artifacts/")
+    with _client(url) as client:
+        try:
+            run = client.get_run(run_id)
+        except RestException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # somebody has deleted the run itself
+                return False
+            raise
+        if path not in {item.path for item in client.list_artifacts(run_id)}:
+            return False
+        repository: Any = get_artifact_repository(run.info.artifact_uri, tracking_uri=url)
+        repository.delete_artifacts(path)
+        client.set_tag(run_id, "mlflow.note.content", f"{path} was let go: it has to be kept no longer.")
+        return True
+
+
 def publish_evidence(
     url: str, *, model: str, registry_version: int, mlflow_run: str, evidence: Any, tags: Mapping[str, str]
 ) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RetainOperator(BaseOperator):
-    """Lets go of old predictions of all models; the task's XCom says how many segments and days went."""
+    """Lets go of old predictions and windows of all models; the task's XCom says how many of each went."""
 
     def execute(self, context: Context) -> dict[str, int]:  # Airflow hands it over by its name
         """Let go of them."""
@@ -27,4 +27,4 @@ class RetainOperator(BaseOperator):
         except GovernanceError as error:
             self.log.error("%s", error)
             raise AirflowFailException(str(error)) from None
-        return {"segments": gone.segments, "days": gone.days}
+        return {**gone.__dict__}

@@ -81,7 +81,8 @@ class DecideOperator(WatchOperator, SkipMixin):
 class ActOperator(TriggerDagRunOperator):
     """Starts the DAG that carries a decision out, once; skips where something else was decided.
 
-    The run's id is made of the decision, so that a task which was killed, or is cleared, starts no second one.
+    The run's id is made of the decision, so that a task which was killed, or is cleared, starts no second one: it finds
+    what an earlier try has started, and succeeds, for that is what was decided.
 
     Args:
         model: The model's name.
@@ -117,6 +118,9 @@ class ActOperator(TriggerDagRunOperator):
             raise AirflowFailException(str(error)) from None
         if isinstance(order, str):
             raise AirflowSkipException(order)
+        if context["ti"].get_dr_count(dag_id=self.trigger_dag_id, run_ids=[order.run_id]):
+            self.log.info("%s was started by this decision before: run %s.", self.trigger_dag_id, order.run_id)
+            return
         self.trigger_run_id, self.conf = order.run_id, order.conf
         super().execute(context)
 

@@ -12,21 +12,18 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from governance.review import desk
-from governance.review.standing_approval_desk import StandingApprovalDesk
-from governance.review.waiver_desk import WaiverDesk
 from governance_airflow.web import (
     break_glass_api,
     monitoring_api,
     services,
     standing,
     standing_approval_api,
-    standing_approval_page,
     versions_api,
     waivers_api,
-    waivers_page,
 )
 from governance_airflow.web.problems import PROBLEMS, REFUSED
 from governance_airflow.web.security import LOGGED_IN, MEANT, Login, Signer
+from governance_airflow.web.waiting import rows as waiting_rows
 
 Status = Literal["approved", "pending", "blocked", "denied", "expired"]
 
@@ -98,7 +95,7 @@ class RequestDetail(RequestOut):
 
 
 class WaitingOut(BaseModel):
-    """How much waits for the caller to sign: candidates and waivers."""
+    """How much waits for the caller: candidates, emergencies and waivers to sign, and incidents to review."""
 
     waiting: int
 
@@ -139,13 +136,11 @@ def list_requests(
 
 @router.get("/waiting")
 def get_waiting(request: Request, login: Login) -> WaitingOut:
-    """Return how much waits for the caller to sign."""
+    """Return how much waits for the caller, as the Inbox lists it."""
     with_desk = services.of(request)
     desk_ = with_desk.open_desk()
     found = desk_.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
-    waivers = waivers_page.waiting(WaiverDesk(desk_), login, "")
-    in_advance = standing_approval_page.waiting(StandingApprovalDesk(desk_), login, "")
-    return WaitingOut(waiting=len(found.waits_for_you) + len(waivers) + len(in_advance))
+    return WaitingOut(waiting=len(found.waits_for_you) + len(waiting_rows(request, desk_, login, "")))
 
 
 @router.get("/requests/{model}/{version}")

@@ -18,6 +18,8 @@ from starlette.exceptions import HTTPException
 from governance import errors
 from governance.monitoring.gauges import Gauges
 from governance.reports import words
+from governance.review.break_glass_desk import BreakGlassDesk
+from governance.review.desk import Request as Waiting
 from governance_airflow.run_actors import AirflowUnavailableError
 from governance_airflow.web import (
     api,
@@ -151,10 +153,21 @@ def _who_can(request: Request, code: str) -> list[str]:
         return []
     try:
         found = services.of(request).open_desk().request(*_asked_for(request))
+        if request.url.path.partition("/break-glass")[1]:
+            return _who_can_break_the_glass(request, found)
     except errors.GovernanceError:
         return []
     names = [name for role in found.roles if not role.complete for name in role.eligible]
     return list(dict.fromkeys(names)) if found.status == "pending" else []
+
+
+def _who_can_break_the_glass(request: Request, found: Waiting) -> list[str]:
+    """Return who may propose, or sign the proposal in the path; nobody's ordinary signature helps there."""
+    if found.status != "pending":
+        return []
+    of = services.of(request)
+    actors = of.actors(found.model, found.run_id)
+    return BreakGlassDesk(of.open_desk()).who_may(found, actors, request.path_params.get("digest"))
 
 
 def _asked_for(request: Request) -> tuple[str, str]:

@@ -4,7 +4,9 @@
 names anywhere, else under its ``dag_run_id``, and lets its body speak before its path, whether or not the call itself
 has any use for that name: a call that changes one run could so be entered under another. It enters a body only that
 is sent as ``application/json``, while the call accepts other JSON too; it takes any text as ``dry_run`` for yes, and
-enters nothing, where the call takes ``"false"`` for no; and some calls it never enters.
+enters nothing, where the call takes ``"false"`` for no; and some calls it never enters. Some it enters before it asks
+whether they are allowed, so that a call which is answered 403 and changes nothing would count against its sender: those
+are asked first here, as Airflow does with the rest.
 
 Every such call is refused here, before Airflow sees it, whoever sends it: with 400 and a sentence, in the form of
 Airflow's own errors. Only what Airflow never enters is left alone where no governed DAG is named. What a call may name
@@ -51,6 +53,7 @@ class CallGuard:
         if found is None:
             await self._app(scope, receive, send)
             return
+        _ask_access_first(found[0])
         request = Request(scope, receive)
         body = await request.body()
         sentence = refusal(request, body, *found)
@@ -105,7 +108,18 @@ def _route(scope: Scope) -> tuple[BaseRoute, Scope] | None:
 
 def _is_logged(route: BaseRoute) -> bool:
     dependencies: list[Any] = getattr(route, "dependencies", [])
-    return any(one.dependency.__module__ == "airflow.api_fastapi.logging.decorators" for one in dependencies)
+    return any(_logs(one.dependency) for one in dependencies)
+
+
+def _logs(call: Any) -> bool:
+    return getattr(call, "__module__", "") == "airflow.api_fastapi.logging.decorators"
+
+
+def _ask_access_first(route: BaseRoute) -> None:
+    """Have a route enter a call into the log after everything that may refuse it, and nothing else in another order."""
+    asked = getattr(getattr(route, "dependant", None), "dependencies", [])
+    declared = len(getattr(route, "dependencies", []))  # these come first among what the route asks
+    asked[:declared] = sorted(asked[:declared], key=lambda one: _logs(one.call))
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

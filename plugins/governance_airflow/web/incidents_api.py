@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from governance.catalog import find_spec
 from governance.pipeline.run import Message
-from governance.release.stop import LONGEST_REASON, stop
+from governance.release.stop import LONGEST_REASON, expect_serving, stop
 from governance.review import incidents
 from governance.review.incident_desk import LONGEST_REVIEW, IncidentDesk
 from governance.review.incidents import Incident
@@ -38,7 +38,7 @@ class IncidentOut(BaseModel):
     """A version that was taken out of service, or should have been."""
 
     id: str
-    cause: Literal["rolled_back", "kept", "stopped", "break_glass"]
+    cause: Literal["rolled_back", "kept", "stopped", "called", "break_glass"]
     reason: str
     opened_at: datetime
     opened_by: str
@@ -114,6 +114,7 @@ def stop_model(request: Request, login: Signer, later: BackgroundTasks, model: s
     desk = _desk(request)
     ledger, person = desk.desk.ledger, desk.stopper(login, model)
     settings = services.of(request).settings
+    expect_serving(settings, ledger, model)
     done = stop(
         settings, ledger, model=model, actor=person.id, reason=body.reason, key=f"{model}:{secrets.token_hex(8)}"
     )

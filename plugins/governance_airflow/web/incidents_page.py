@@ -16,6 +16,7 @@ CAUSES = {
     "rolled_back": "rolled back",
     "kept": "no version to roll back to",
     "stopped": "stopped",
+    "called": "the monitor calls people",
     "break_glass": "released without all signatures",
 }
 
@@ -111,4 +112,4 @@ def _instead(one: Incident) -> str:
     before, after = (version["version"] if version else "nothing" for version in (one.before, one.after))
     if one.cause == "break_glass":
         return f"{after} is permitted, {before} served"
-    return f"{before} serves on" if one.cause == "kept" else f"{after} serves instead of {before}"
+    return f"{before} serves on" if one.cause in ("kept", "called") else f"{after} serves instead of {before}"

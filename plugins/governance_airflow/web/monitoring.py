@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from governance.catalog import model_folders
+from governance.monitoring import gone
 from governance.review import incidents
 from governance_airflow.web import monitoring_day, monitoring_history, monitoring_page, pages, services
 from governance_airflow.web.monitoring_history import Recent, Watched
@@ -66,8 +67,11 @@ def _model(
     root, now = pages.root_of(request), datetime.now(UTC)
     context = monitoring_page.history(found, chosen, (root, pages.airflow_of(request)), last, now)
     if chosen is not None:
-        report = monitoring_history.report_of(services.of(request).open_desk().ledger, chosen)
+        ledger = services.of(request).open_desk().ledger
+        let_go = gone.let_go_of(ledger, chosen.seen) if chosen.seen else None
+        report = None if let_go else monitoring_history.report_of(ledger, chosen)
         context["day"]["report"] = monitoring_day.second_opinion(report)
+        context["day"] |= {"let_go": gone.sentence_of(let_go), "failing_rows": ""} if let_go else {"let_go": ""}
     every = last_words(request)
     for mine in (one for one in every if one.model == found.model and context["head"]):
         state = monitoring_page.state_of(mine, now)  # as in the list beside: one model has one state

@@ -84,6 +84,7 @@ def day(found: History, window: Window, airflow: str) -> dict[str, Any]:
         "sentences": decision["because"][1:],
         "faults": list(window.seen.data.get("faults") or []) if window.seen else [],
         "warnings": list(window.seen.data.get("warnings") or []) if window.seen else [],
+        "failing_rows": str(window.seen.data.get("page") or "") if window.seen else "",
         "steps": list(_asked(found, window)),
         "facts": list(_facts(found, window)),
         "run": str(data.get("run_id") or ""),

@@ -303,7 +303,9 @@ def chart(found: History, chosen: Window | None, place: str, last: int) -> str:
         _rows(found),
     ]
     terms = [one for term in found.terms if (one := _term(found, term))]
-    return timeline.timeline(f"{found.model} over time", _finding(found), days, terms, list(_changes(found)), panels)
+    axis = "windows by day" if all(_is_long(window) for window in found.windows) else "windows by their end"
+    told = (f"{found.model} over time", _finding(found))
+    return timeline.timeline(*told, days, terms, list(_changes(found)), panels, axis)
 
 
 def _days(found: History, chosen: Window | None, place: str, last: int) -> Iterator[Day]:

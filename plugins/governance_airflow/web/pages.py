@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from governance import canonical, reports
 from governance.errors import InputError
-from governance.review.break_glass import PROPOSED
 from governance.review.break_glass_desk import BreakGlassDesk
 from governance.review.desk import Request as Candidate
 from governance.review.desk import ReviewDesk
@@ -33,6 +32,7 @@ from governance_airflow.web import (
     waivers_page,
 )
 from governance_airflow.web.security import LOGGED_IN, Login
+from governance_airflow.web.waiting import rows as waiting_rows
 
 HERE = Path(__file__).parent
 MOUNT = "/governance"
@@ -64,7 +64,7 @@ def inbox(request: Request, login: Login) -> HTMLResponse:
         one.digest: desk.standing(one, login, with_desk.actors(one.model, one.run_id))
         for one in [*found.waits_for_you, *found.waits_for_others]
     }
-    waiting = _waiting(desk, login, request)
+    waiting = waiting_rows(request, desk, login, root_of(request))
     context = inbox_page.context(found, standings, root_of(request), datetime.now(UTC))
     context["mine"] = [*waiting, *context["mine"]]
     return render(request, "inbox.html", tab="inbox", **who(found, waiting), **context)
@@ -87,7 +87,7 @@ def review(
     actors = with_desk.actors(model, newest.run_id)
     glass = (BreakGlassDesk(desk), newest, login, actors, root_of(request), datetime.now(UTC).date())
     context["emergency"] = break_glass_page.context(*glass) if shown.digest == newest.digest else None
-    waiting = _waiting(desk, login, request)
+    waiting = waiting_rows(request, desk, login, root_of(request))
     return render(request, "review.html", tab="inbox", **who(found, waiting), **context)
 
 
@@ -112,7 +112,7 @@ def exceptions(
     desk = with_desk.open_desk()
     context = waivers_page.context(WaiverDesk(desk), model, login, root_of(request), rule)
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
-    waiting = _waiting(desk, login, request)
+    waiting = waiting_rows(request, desk, login, root_of(request))
     return render(request, "waivers.html", tab="inbox", **who(found, waiting), **context)
 
 
@@ -123,7 +123,7 @@ def standing_approvals(request: Request, login: Login, model: str) -> HTMLRespon
     desk = with_desk.open_desk()
     context = standing_approval_page.context(StandingApprovalDesk(desk), model, login, root_of(request))
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
-    waiting = _waiting(desk, login, request)
+    waiting = waiting_rows(request, desk, login, root_of(request))
     return render(request, "standing_approvals.html", tab="inbox", **who(found, waiting), **context)
 
 
@@ -134,30 +134,8 @@ def incidents(request: Request, login: Login, model: str) -> HTMLResponse:
     desk = with_desk.open_desk()
     context = incidents_page.context(IncidentDesk(desk), model, login, root_of(request))
     found = desk.inbox(login, services.ActorsOfRuns(with_desk.run_actors))
-    waiting = _waiting(desk, login, request)
+    waiting = waiting_rows(request, desk, login, root_of(request))
     return render(request, "incidents.html", tab="inbox", **who(found, waiting), **context)
-
-
-def _waiting(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
-    """Return what waits for a person beside releases, as rows of the Inbox: emergencies first, then what can wait."""
-    root = root_of(request)
-    return [
-        *_emergencies(desk, login, request),
-        *incidents_page.waiting(IncidentDesk(desk), login, root),
-        *waivers_page.waiting(WaiverDesk(desk), login, root),
-        *standing_approval_page.waiting(StandingApprovalDesk(desk), login, root),
-    ]
-
-
-def _emergencies(desk: ReviewDesk, login: str, request: Request) -> list[dict[str, str]]:
-    """Return the emergency releases that a person may sign as the next."""
-    with_desk, glass = services.of(request), BreakGlassDesk(desk)
-    rows = []
-    for model in {entry.subject for entry in desk.ledger.find(PROPOSED)}:
-        for one in (one for one in desk.latest(model) if one.status == "pending"):
-            actors = with_desk.actors(model, one.run_id)
-            rows += break_glass_page.waiting(glass, one, login, actors, root_of(request))
-    return rows
 
 
 @router.get("/static/{name}")

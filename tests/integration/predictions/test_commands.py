@@ -93,9 +93,21 @@ def test_a_file_that_cannot_be_used_changes_nothing(database, command, tmp_path,
 
 def test_who_may_not_write_has_the_scoring_service_do_it(command, tmp_path, monkeypatch):
     monkeypatch.setenv("GOVERNANCE_SERVING_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("GOVERNANCE_LABEL_TOKENS", str(tmp_path / "label.tokens"))
+    (tmp_path / "label.tokens").write_text("desk " + "d" * 32)
     (tmp_path / "repaid.csv").write_text(LABELS)
 
     code, document = command("labels", "loan", "repaid.csv", login="auditor")
 
     assert (code, document["error"]["kind"]) == (1, "UnavailableError")
     assert "scoring service at http://127.0.0.1:1/labels" in document["error"]["message"]
+
+
+def test_who_may_neither_write_nor_send_is_told_what_is_missing(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("GOVERNANCE_SERVING_URL", "http://127.0.0.1:1")
+    (tmp_path / "repaid.csv").write_text(LABELS)
+
+    code, document = command("labels", "loan", "repaid.csv", login="auditor")
+
+    assert (code, document["error"]["kind"]) == (1, "InputError")
+    assert "GOVERNANCE_LABEL_TOKENS" in document["error"]["message"]

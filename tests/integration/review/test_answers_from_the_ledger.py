@@ -150,6 +150,13 @@ class TestTheLedger:
         assert "decision" in ask("ledger", "show")[1]
         assert answer("ledger", "show", "9999")[0] == 1
 
+    def test_a_kind_that_is_not_there_is_an_error_that_names_those_that_are(self, answer, released) -> None:
+        code, document = answer("ledger", "show", "--kind", "bogus")
+
+        assert (code, document["error"]["kind"]) == (1, "InputError")
+        assert "decision, evidence, " in document["error"]["message"]
+        assert answer("ledger", "show", "--kind", "decision", "--model", "other") == (0, {"entries": []})
+
     def test_export_holds_every_entry_with_the_text_that_is_hashed(self, ask, answer, released, tmp_path) -> None:
         document = answer("ledger", "export")[1]
         file = tmp_path / "ledger.jsonl"

@@ -225,10 +225,10 @@ class TestAsARun:
 class TestOnTheCommandLine:
     @pytest.fixture
     def governance(self, house, monkeypatch, capsys):
-        def call(*arguments: str) -> tuple[int, dict[str, Any]]:
+        def call(*arguments: str, user: str = "pipeline") -> tuple[int, dict[str, Any]]:
             for name, value in {
                 "GOVERNANCE_ROOT": str(house.world.root),
-                "GOVERNANCE_LEDGER_URL": house.database.dsn("pipeline"),
+                "GOVERNANCE_LEDGER_URL": house.database.dsn(user),
                 **house.world.more,
             }.items():
                 monkeypatch.setenv(name, value)
@@ -248,6 +248,13 @@ class TestOnTheCommandLine:
         (one,) = said["drills"]
         assert (code, one["version"], one["in_time"], one["goal"]) == (0, "1.0.0", True, 15.0)
         assert len(house.entries("drill")) == 2
+
+    def test_with_the_rights_of_a_persons_terminal_it_says_at_once_what_is_missing(self, house, unserved, governance):
+        code, said = governance("drill", MODEL, user="auditor")
+
+        assert code == 1
+        assert "Expected the ledger's login pipeline" in said["error"]["message"]
+        assert f"found auditor, which may not. Run `make drill MODEL={MODEL}`" in said["error"]["message"]
 
     def test_where_nothing_serves_it_could_not_be_done(self, house, unserved, governance):
         code, said = governance("drill")

@@ -17,10 +17,20 @@ from tests.integration.serving.services_under_test import scoring_process, wait_
 from tests.integration.serving.test_scoring_service import ROW, ask, put_up, until_serving
 from tests.unit.release.permitted_world import FEATURES, MODEL
 
+BANK, OTHER = "bank-" + "b" * 27, "other-" + "o" * 26
+
 
 @pytest.fixture
-def served(house, serve):
-    scoring = serve()
+def senders(tmp_path):
+    """Who may send labels: one for every model, one for another model only."""
+    path = tmp_path / "label.tokens"
+    path.write_text(f"bank {BANK}\nother {OTHER} another\n")
+    return path
+
+
+@pytest.fixture
+def served(house, serve, senders):
+    scoring = serve(GOVERNANCE_LABEL_TOKENS=str(senders))
     evidence = house.candidate("run-1")
     until_serving(scoring, put_up(house, evidence))
     return scoring, evidence
@@ -38,8 +48,13 @@ def kept(house, rows: int) -> Logged:
     return wait_until(read, 60, f"{rows} rows")
 
 
-def tell(scoring, *labels, model=MODEL) -> httpx.Response:
-    return httpx.post(f"{scoring.url}/labels", json={"model": model, "labels": list(labels)})
+def tell(scoring, *labels, model=MODEL, token=BANK) -> httpx.Response:
+    return told(scoring, {"model": model, "labels": list(labels)}, token)
+
+
+def told(scoring, body, token=BANK) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.post(f"{scoring.url}/labels", json=body, headers=headers)
 
 
 def ready(scoring) -> dict:
@@ -175,17 +190,71 @@ def test_labels_are_taken_counted_and_read_back(house, served):
 def test_labels_that_make_no_sense_are_refused_as_a_whole(house, served, body, status, said):
     scoring, _ = served
 
-    answer = httpx.post(f"{scoring.url}/labels", json=body)
+    answer = told(scoring, body)
 
     assert (answer.status_code, said in answer.json()["message"]) == (status, True), answer.text
+    assert no_label(house)
+
+
+def no_label(house) -> bool:
     with house.database.connect("auditor") as connection:
-        assert connection.execute("SELECT count(*) FROM predictions.label").fetchone() == (0,)
+        return connection.execute("SELECT count(*) FROM predictions.label").fetchone() == (0,)
 
 
-def test_with_the_database_away_answers_come_and_records_arrive_later_once_each(house, serve):
+@pytest.mark.parametrize(
+    ("token", "status", "said"),
+    [
+        (None, 401, "found none"),
+        ("x" * 32, 401, "one that is nobody's"),
+        (BANK[:-1], 401, "one that is nobody's"),
+        (OTHER, 403, "other may send labels of another only"),
+    ],
+    ids=["nobody", "a wrong token", "most of one", "another model's sender"],
+)
+def test_labels_of_who_may_not_send_them_are_refused(house, served, token, status, said):
+    scoring, _ = served
+
+    answer = tell(scoring, {"request_id": "r", "label": 1}, token=token)
+
+    assert (answer.status_code, said in answer.json()["message"]) == (status, True), answer.text
+    assert (answer.headers.get("www-authenticate") == "Bearer") == (status == 401)
+    assert no_label(house)
+
+
+def test_the_sender_goes_on_record_whatever_the_caller_says(house, served):
+    scoring, _ = served
+    body = {"model": MODEL, "labels": [{"request_id": "r", "label": 1}]}
+    headers = {"Authorization": f"Bearer {BANK}", "X-Caller": "somebody-else"}
+
+    httpx.post(f"{scoring.url}/labels", json=body, headers=headers).raise_for_status()
+
+    with house.database.connect("auditor") as connection:
+        assert connection.execute("SELECT source FROM predictions.label").fetchall() == [("http:bank",)]
+
+
+def test_a_sender_can_be_shut_out_without_a_restart(house, served, senders):
+    scoring, _ = served
+    senders.write_text(f"other {OTHER} another\n")
+
+    assert tell(scoring, {"request_id": "r", "label": 1}).status_code == 401
+
+    senders.write_text("bank short\n")
+    unreadable = tell(scoring, {"request_id": "r", "label": 1})
+    assert (unreadable.status_code, str(senders) in unreadable.text) == (503, False)
+    assert no_label(house)
+
+
+def test_without_senders_labels_are_taken_from_nobody(house, scoring):
+    answer = tell(scoring, {"request_id": "r", "label": 1})
+
+    assert (answer.status_code, "GOVERNANCE_LABEL_TOKENS" in answer.text) == (403, True)
+
+
+def test_with_the_database_away_answers_come_and_records_arrive_later_once_each(house, serve, senders):
     name = f"{house.database.name}_later"
     server = house.database.server
-    later = replace(house.serving_settings(), ledger_url=server.dsn("serving", name))
+    settings = house.serving_settings(GOVERNANCE_LABEL_TOKENS=str(senders))
+    later = replace(settings, ledger_url=server.dsn("serving", name))
     scoring = serve(scoring_app.create_app(later))
     until_serving(scoring, put_up(house, house.candidate("run-1")))
 

@@ -74,6 +74,29 @@ def test_the_review_identity_may_stop_too_and_a_second_stop_says_nothing_new(hou
     assert len(house.entries("stop")) == 1
 
 
+def test_what_serves_nothing_is_not_stopped_and_opens_no_incident(house, scoring):
+    with pytest.raises(RefusedError, match="Nothing of tiny serves, so there is nothing to stop"):
+        stopping.expect_serving(house.world.settings, house.ledger(), MODEL)
+
+
+def test_what_serves_was_stopped_or_may_serve_can_be_stopped(house, one):
+    def expect(world=house.world, ledger=None):
+        stopping.expect_serving(world.settings, ledger or house.ledger(), MODEL)
+
+    expect()
+    stop(house)
+    expect()
+    nowhere = free_port()
+    expect(house.world.with_services(GOVERNANCE_MLFLOW_URL=f"http://127.0.0.1:{nowhere}"))
+    expect(ledger=Ledger(f"postgresql://pipeline@127.0.0.1:{nowhere}/ledger"))
+
+
+def test_an_alias_that_no_release_has_set_can_be_stopped(house, scoring):
+    house.registry.set_champion(MODEL, house.candidate("run-1").data["evidence"]["model"]["registry_version"])
+
+    stopping.expect_serving(house.world.settings, house.ledger(), MODEL)
+
+
 def test_an_alias_set_by_hand_afterwards_serves_nothing(house, one):
     stop(house)
 

@@ -113,3 +113,17 @@ def test_a_model_that_is_none_is_told_from_one_that_was_not_watched(ledger):
         answered()
     with pytest.raises(InputError, match="Expected the name of a model, found 'lone'"):
         command.decision(load_settings(), "lone", None)
+
+
+def test_of_a_window_that_was_let_go_it_says_when_and_by_which_rule(ledger):
+    decided(ledger, MORNING)
+    window = ledger.append("window", "loan", {}, actor="monitoring", key="window:1")
+    decision = ledger.entries[1]
+    ledger.entries[1] = type(decision)(**{**decision.__dict__, "data": {**decision.data, "window": "window:1"}})
+    assert answered().document["let_go"] is None
+
+    data = {"through": window.seq, "days": 762, "regulations": ["reg_b"], "policy": "f" * 64}
+    ledger.append("let_go", "loan", data, actor="retention", key="let_go:1")
+
+    assert "policy ffffffffffff of loan keeps them 762 days, as reg_b asks at least" in answered().document["let_go"]
+    assert "What was measured of it and decided stays" in said(answered())

@@ -161,3 +161,12 @@ def test_a_row_that_fails_twice_is_shown_once():
     html = page(expectation("price"), expectation("note"), rows=rows)
 
     assert re.findall(r'scope="row">(\d+)<', html) == ["3", "12"]
+
+
+def test_of_a_window_it_says_when_it_was_asked_and_that_production_is_not_touched():
+    found = page(expectation("price"), window="01 Mar 2026 06:00 to 02 Mar 2026 06:00 (UTC)")
+
+    assert "<dt>Asked</dt><dd>01 Mar 2026 06:00 to 02 Mar 2026 06:00 (UTC)</dd>" in found
+    assert "<strong>Data fault.</strong>" in found
+    assert "have a version signed with it" in found
+    assert "Asked" not in page(expectation("price"))

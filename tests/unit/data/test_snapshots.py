@@ -21,7 +21,7 @@ from hypothesis import given
 from governance.canonical import digest_of_bytes
 from governance.data import snapshots
 from governance.data.columns import content_digest, normalise
-from governance.data.snapshots import Snapshot, freeze, load, verify
+from governance.data.snapshots import Snapshot, freeze, let_go, load, verify
 from governance.errors import InputError, TamperedError, UnavailableError
 
 INCLUDE = Path(snapshots.__file__).parents[2]
@@ -369,3 +369,43 @@ def test_what_a_dead_writer_left_is_used_or_ignored(root):
     assert frozen.parts["data"] == left.parts["data"]
     assert orphan.name not in [file.path for file in frozen.parts["data"].files]
     verify(frozen)
+
+
+class TestLettingGo:
+    def test_the_rows_of_both_parts_go_and_deltas_log_stays(self, tmp_path):
+        frozen = freeze(applicants(), model="loan.windows", root=str(tmp_path), protected_columns=["black"])
+        files = {Path(part.uri, file.path) for part in frozen.parts.values() for file in part.files}
+
+        assert let_go(frozen, lambda _: False) == 2
+        assert {file.suffix for file in files if file.exists()} == {".json"}
+        with pytest.raises(TamperedError, match="expected a file, found none"):
+            load(frozen)
+
+    def test_again_nothing_goes(self, tmp_path):
+        frozen = freeze(applicants(), model="loan.windows", root=str(tmp_path))
+        let_go(frozen, lambda _: False)
+
+        assert let_go(frozen, lambda _: False) == 0
+
+    def test_what_is_needed_elsewhere_stays(self, tmp_path):
+        frozen = freeze(applicants(), model="loan.windows", root=str(tmp_path))
+
+        assert let_go(frozen, lambda path: path.endswith(".parquet")) == 0
+        assert len(load(frozen)) == len(applicants())
+
+    def test_versions_before_and_after_it_verify_as_before(self, tmp_path):
+        first, middle, last = (freeze(applicants(n), model="loan.windows", root=str(tmp_path)) for n in (1.0, 2.0, 3.0))
+
+        let_go(middle, lambda _: False)
+
+        for kept in (first, last):
+            verify(kept)
+
+    def test_the_same_content_is_written_anew(self, tmp_path):
+        frozen = freeze(applicants(), model="loan.windows", root=str(tmp_path))
+        let_go(frozen, lambda _: False)
+
+        again = freeze(applicants(), model="loan.windows", root=str(tmp_path))
+
+        assert again.digest == frozen.digest
+        assert len(load(again)) == len(applicants())

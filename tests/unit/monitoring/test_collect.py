@@ -10,6 +10,7 @@ import pytest
 from governance.data.contracts import run_contract
 from governance.errors import InputError
 from governance.monitoring import collect
+from governance.monitoring.contract import may_be_chance, without_chance
 from governance.predictions.reading import Logged
 
 
@@ -42,7 +43,7 @@ def window(rows, missing=0, tract=0.1):
 
 def faults(frame, contract):
     result = run_contract(frame, contract, values_of=["income", "tract"])
-    return {one.subject for one in result.unmet() if not collect.may_be_chance(one, frame)}
+    return {one.subject for one in result.unmet() if not may_be_chance(one, frame)}
 
 
 def test_demands_on_a_delivery_as_a_whole_are_not_made_of_a_window(contract):
@@ -109,3 +110,16 @@ def test_a_cut_off_far_ahead_is_refused_and_one_that_has_passed_is_not_waited_fo
     collect.await_cut_off(datetime.now(UTC) - timedelta(days=1))
     with pytest.raises(InputError, match="A window is looked at when it is over"):
         collect.await_cut_off(datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_what_may_be_chance_is_on_no_page_of_failing_rows(contract):
+    frame = window(40, missing=3)
+    frame.loc[7, "income"] = 250.0
+    whole = run_contract(frame, contract, values_of=["income", "tract"])
+    assert {row for _, row in whole.failing_rows.index} > {7}
+
+    found = without_chance(whole, frame)
+
+    assert [one.column for one in found.unmet()] == ["income"]
+    assert {row for _, row in found.failing_rows.index} == {7}
+    assert not found.success

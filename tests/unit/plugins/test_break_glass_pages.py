@@ -142,6 +142,19 @@ class TestWhoMayNot:
         assert why in answer.json()["message"] or "You trained this model" in answer.json()["message"]
         assert "break_glass" not in office.kinds()
 
+    def test_the_answer_names_who_may_instead_in_an_emergency(self, office, propose, sign):
+        assert propose("omar").json()["who_can"] == ["Maria Alvarez", "Tom Okafor", "Ines Marchetti"]
+        assert sign("maria").json()["who_can"] == ["Tom Okafor", "Ines Marchetti"]
+
+        office.actors = {"tom": ["cleared"]}
+        assert sign("maria").json()["who_can"] == ["Ines Marchetti"]
+
+    def test_nobody_may_where_the_tier_knows_no_emergency(self, office, propose, monkeypatch):
+        forbids = replace(office.desk.policy("loan"), break_glass=None)
+        monkeypatch.setattr(office.desk, "policy", lambda _: forbids)
+
+        assert propose().json()["who_can"] == []
+
     def test_one_person_does_not_sign_twice(self, office, evidence, sign):
         assert outcome(sign("maria")) == (403, "may_not_sign")
         assert office.ledger.get(f"permit:{evidence}") is None
@@ -221,6 +234,22 @@ class TestWhatIsRefused:
 
     def test_other_evidence_than_the_one_on_the_screen(self, propose):
         assert outcome(propose(evidence="0" * 64)) == (409, "refused")
+
+    def test_a_second_proposal_of_one_person_while_the_first_is_open(self, office, propose, proposed):
+        answer = propose(reason=f"{REASON} Once more.")
+
+        assert outcome(answer) == (409, "refused")
+        assert f"open already, until {TODAY:%d %b %Y}" in answer.json()["message"]
+        assert len(office.ledger.find("break_glass")) == 1
+        assert propose("tom").status_code == 200
+
+    def test_a_new_one_may_be_made_when_the_first_is_over(self, office, evidence, propose, proposed, monkeypatch):
+        from governance.review.break_glass_desk import BreakGlassDesk
+
+        monkeypatch.setattr(BreakGlassDesk, "_status", lambda *_: "void")
+
+        assert propose(reason=f"{REASON} Once more.").status_code == 200
+        assert len(office.ledger.find("break_glass")) == 2
 
     def test_a_proposal_that_there_is_not(self, sign):
         assert outcome(sign(digest="0" * 64)) == (422, "bad_input")

@@ -25,7 +25,7 @@ def in_bulk(*entities, action: str = "update") -> dict:
 
 
 class Airflow:
-    """An API server of Airflow's own routes and tables, where everything is allowed to everybody."""
+    """An API server of Airflow's own routes and tables, where everything is allowed to everybody, or nothing."""
 
     def __init__(self, middlewares: list, patch: pytest.MonkeyPatch) -> None:
         from airflow import plugins_manager, settings
@@ -39,9 +39,11 @@ class Airflow:
 
         from tests.unit.plugins import stand_in
 
+        server, self.allows = self, True
+
         class AuthManager(stand_in.AuthManager):
             def __getattr__(self, name):
-                return lambda *_, **__: True
+                return lambda *_, **__: server.allows
 
         import_all_models()
         self._database = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
@@ -349,6 +351,21 @@ def test_every_other_call_is_answered_by_airflow_and_counts_for_no_run(airflow, 
     assert airflow.reached
     assert len(airflow.rows()) == ((method, path, body) in OTHERS)
     assert airflow.actors() == {}
+
+
+def test_a_call_that_airflow_does_not_allow_counts_against_nobody(airflow, monkeypatch):
+    monkeypatch.setattr(airflow, "allows", False)
+    bodies = ({}, DONE, CLEAR, {"key": "k", "value": 1}, {"chosen_options": ["yes"]})
+
+    answers = [
+        (name, airflow.call(method, path, json=body).status_code, airflow.actors())
+        for method, path, name in airflow.changing_calls("dag_run_id")
+        for body in bodies
+    ]
+
+    assert {status for _, status, _ in answers} <= {400, 403}
+    assert ("patch_task_instance", 403, {}) in answers
+    assert [answer for answer in answers if answer[2]] == []
 
 
 def test_airflow_gets_the_body_as_it_was_sent(airflow):

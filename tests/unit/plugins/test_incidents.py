@@ -220,6 +220,15 @@ class TestStopping:
         assert outcome(self.stop(as_login, login)) == (403, "may_not_sign")
         assert "stop" not in office.kinds()
 
+    def test_a_model_that_serves_nothing_is_not_stopped(self, office, as_login, told, monkeypatch):
+        monkeypatch.setattr("governance.release.registry.Registry.champion", lambda *_: None)
+
+        answer = self.stop(as_login, "maria")
+
+        assert outcome(answer) == (409, "refused")
+        assert answer.json()["message"].startswith("Nothing of loan serves, so there is nothing to stop")
+        assert (office.kinds(), told) == ([], [])
+
     def test_not_without_a_reason(self, office, released, as_login):
         assert outcome(self.stop(as_login, "maria", "no")) == (422, "bad_input")
 
@@ -238,6 +247,11 @@ class TestStopping:
     def test_the_page_offers_it_to_who_may(self, released, as_login):
         assert "Stop the model" in as_login("maria").get(PAGE).text
         assert "may stop this model" in as_login("omar").get(PAGE).text
+
+
+def test_an_open_incident_counts_beside_the_link_to_the_inbox_on_every_page(rolled_back, as_login):
+    assert as_login("maria").get("/governance/api/waiting").json() == {"waiting": 1}
+    assert as_login("omar").get("/governance/api/waiting").json() == {"waiting": 0}
 
 
 class TestTheLastDrill:

@@ -55,8 +55,10 @@ def test_before_the_first_window_the_page_says_who_decides_it(monitor, page):
 
 def test_windows_of_a_day_are_told_by_their_day_and_shorter_ones_by_their_time_as_well(monitor, as_login):
     monitor.window()
+    assert "windows by day" in as_login("tom").get(LOAN).text
     monitor.window(length=timedelta(minutes=20))
     answer = as_login("tom").get(LOAN)
+    assert "windows by their end" in answer.text
     ends = [entry.data["until"] for entry in monitor.ledger.find(kind="monitoring")]
     day, moment = (datetime.fromisoformat(end) for end in ends)
 
@@ -600,3 +602,14 @@ def test_nobody_sees_anything_without_a_login(monitor, as_login):
     for path in (ALL, LOAN, f"{LOAN}/{entry.seq}", "/governance/api/monitoring/loan"):
         assert as_login(None).get(path).status_code == 401
         assert as_login("outsider").get(path).status_code == 403
+
+
+def test_of_a_window_that_was_let_go_the_page_says_when_and_by_which_rule(monitor, page):
+    monitor.window()
+    window = monitor.ledger.find(kind="window")[-1]
+    assert "Let go" not in page()
+
+    data = {"through": window.seq, "days": 762, "regulations": [], "policy": "f" * 64}
+    monitor.ledger.append("let_go", "loan", data, actor="retention", key="let_go:1")
+
+    assert "policy ffffffffffff of loan keeps them 762 days. What was measured of it and decided stays" in page()

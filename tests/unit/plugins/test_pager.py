@@ -123,7 +123,7 @@ class TestAnIncident:
         }
         assert event["links"] == [{"href": LINK, "text": "Open in Airflow"}]
 
-    @pytest.mark.parametrize("kind", ["rolled_back", "kept", "stopped", "break_glass"])
+    @pytest.mark.parametrize("kind", ["rolled_back", "kept", "stopped", "call", "break_glass"])
     def test_of_every_kind_has_a_severity_that_pagerduty_knows(self, events, kind):
         pager.page(message(kind), "loan", LINK)
 

@@ -4,7 +4,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from governance.errors import RefusedError, UnavailableError
-from governance.predictions.retention import Retired
+from governance.monitoring.keep import Gone
 from governance_airflow.operators.retain import RetainOperator
 
 
@@ -25,7 +25,7 @@ def retained(monkeypatch):
 
 
 def test_it_says_how_much_went(retained):
-    assert retained(Retired(3, 1)) == {"segments": 3, "days": 1}
+    assert retained(Gone(3, 1, 2, 6, 2)) == {"segments": 3, "days": 1, "windows": 2, "files": 6, "pages": 2}
 
 
 def test_a_policy_below_a_floor_ends_the_task_and_a_database_that_is_away_is_asked_again(retained):

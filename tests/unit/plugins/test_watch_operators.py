@@ -15,15 +15,25 @@ from tests.unit.plugins.airflow_task import context, message
 
 
 @pytest.fixture
-def at(ledger):
+def at(ledger, runs):
     """Return a function: task → its context, of a run that looks at the second of March."""
 
     def of(task):
         found = context(task, dag_id="monitor_loan", since="2026-03-02T06:00:00Z", until="2026-03-03T06:00:00Z")
         dag_run = SimpleNamespace(**vars(found["dag_run"]), data_interval_start=None, data_interval_end=None)
-        return {**found, "params": dict.fromkeys(("since", "until", "as_of")), "dag_run": dag_run}
+        instance = SimpleNamespace(
+            **vars(found["task_instance"]), get_dr_count=lambda dag_id, run_ids: runs.count((dag_id, *run_ids))
+        )
+        params = dict.fromkeys(("since", "until", "as_of"))
+        return {**found, "params": params, "dag_run": dag_run, "ti": instance}
 
     return of
+
+
+@pytest.fixture
+def runs():
+    """The runs that Airflow knows, as DAG and id."""
+    return []
 
 
 def test_a_configuration_that_is_not_known_is_refused(at):
@@ -74,6 +84,24 @@ def test_killed_between_decision_and_action_it_is_started_under_the_same_name(le
     for _ in range(2):
         act().execute(at(act()))
     assert started == [("govern_loan", f"retrain-{entry.leaf[:24]}", entry.key)] * 2
+
+
+def test_cleared_after_it_was_started_it_succeeds_and_starts_no_second_one(ledger, at, started, runs):
+    entry = decide(at, "retrain")
+    runs.append(("govern_loan", f"retrain-{entry.leaf[:24]}"))
+
+    act().execute(at(act()))
+
+    assert started == []
+
+
+def test_a_run_of_another_decision_is_not_taken_for_its_own(ledger, at, started, runs):
+    decide(at, "retrain")
+    runs += [("govern_loan", "manual__1"), ("rollback_loan", "retrain-1")]
+
+    act().execute(at(act()))
+
+    assert len(started) == 1
 
 
 def test_the_ledger_is_away_and_the_action_is_tried_again(ledger, at, started):

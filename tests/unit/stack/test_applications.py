@@ -7,7 +7,7 @@ import pytest
 from governance.catalog import load_spec
 from governance.data.contracts import run_contract
 from governance.measures.drift import measure_drift
-from governance.monitoring.collect import may_be_chance
+from governance.monitoring.contract import may_be_chance
 from governance.settings import ROOT
 from stack import applications
 from stack.applications import Market

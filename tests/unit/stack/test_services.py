@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from governance.predictions.senders import own_token
 from governance.settings import load_settings
 from stack import environment
 from stack.layout import PORTS, Layout
@@ -114,6 +115,16 @@ def test_the_token_for_metrics_reaches_the_server_of_the_pages_alone(layout: Lay
         if "GOVERNANCE_METRICS_TOKEN" in environment.complete(identity_environment(layout, identity), layout, {})
     }
     assert reach == {"review"}
+
+
+def test_who_may_send_labels_is_told_to_the_scoring_service_alone(layout: Layout, by_name: dict) -> None:
+    told = {name for name, service in by_name.items() if "GOVERNANCE_LABEL_TOKENS" in service.environment}
+    path = load_settings(dict(by_name["serving"].environment)).label_tokens
+
+    assert told == {"serving"}
+    assert path is not None
+    assert own_token(path) in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_addresses_of_databases_reach_the_pipeline_alone(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
