@@ -44,6 +44,7 @@ class Settings:
         airflow_url: Airflow's API server, for links and for the command line.
         advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
         metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
+        marquez_url: Marquez: its web page, which passes its API on, or the API itself.
     """
 
     state: Path
@@ -62,6 +63,7 @@ class Settings:
     airflow_url: str | None
     advisories: Path | None = None
     metrics_token: Path | None = None
+    marquez_url: str | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -95,6 +97,7 @@ VARIABLES = {
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
     "advisories": "GOVERNANCE_ADVISORIES",
     "metrics_token": "GOVERNANCE_METRICS_TOKEN",
+    "marquez_url": "MARQUEZ_URL",
 }
 
 
@@ -143,6 +146,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         airflow_url=values.get("GOVERNANCE_AIRFLOW_URL"),
         advisories=optional_path("advisories"),
         metrics_token=optional_path("metrics_token"),
+        marquez_url=values.get("MARQUEZ_URL") or None,
     )
 
 

@@ -1,11 +1,13 @@
 """The loan story on the real system: blocked, an alternative found, signed by two, served, and recorded."""
 
 import json
+from contextlib import closing
 
 import httpx
 import pytest
 from system import until
 
+from governance.lineage.outbox import Outbox
 from governance.records import Measurement, Verdict
 
 pytestmark = pytest.mark.integration
@@ -172,11 +174,16 @@ def test_clearing_the_whole_run_registers_releases_and_tells_nothing_twice(world
     assert counts() == before
 
 
+def _events(world):
+    """Return every event of lineage that is kept."""
+    with closing(Outbox(world.stack.ledger_url("auditor"))) as outbox:
+        return [kept.event for kept in outbox.events()]
+
+
 def _lineage(world, run):
     """Return what each completed task of a run said: task → names of what it read, names of what it wrote."""
     said = {}
-    for line in (world.stack.state / "lineage" / "events.ndjson").read_text().splitlines():
-        event = json.loads(line)
+    for event in _events(world):
         dag, _, task = event.get("job", {}).get("name", "").partition(".")
         if event.get("eventType") != "COMPLETE" or dag != run.dag_id or not task:
             continue

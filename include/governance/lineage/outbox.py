@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from governance.errors import UnavailableError
 from governance.ledger.connection import Connections
 
 if TYPE_CHECKING:
@@ -171,6 +172,49 @@ class Outbox:
 
     def _one(self, query: str, values: Sequence[Any], purpose: str) -> tuple[Any, ...] | None:
         return self.read(lambda connection: connection.execute(query.encode(), values).fetchone(), purpose)
+
+
+class Turn:
+    """Whose turn it is to deliver: one process at a time, or events would arrive out of order.
+
+    A lock that PostgreSQL holds for a connection: whoever dies gives it up.
+
+    Args:
+        dsn: PostgreSQL address, the same as the outbox's.
+    """
+
+    LOCK = 5120160324181203
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: Connection | None = None
+
+    def is_ours(self) -> bool:
+        """Take the turn where nobody has it; return whether we have it.
+
+        Raises:
+            UnavailableError: The database does not answer; where we had the turn, we have it no more.
+        """
+        import psycopg
+
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._dsn, autocommit=True, connect_timeout=5)
+            # Who has a lock may take it again, so this asks, too, whether the connection lives.
+            row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self.LOCK,)).fetchone()
+        except psycopg.Error as error:
+            self.close()
+            raise UnavailableError(
+                "Expected the lineage outbox to say whose turn it is to deliver, found no answer. Start the database, "
+                "or correct GOVERNANCE_LEDGER_URL."
+            ) from error
+        return bool(row and row[0])
+
+    def close(self) -> None:
+        """Give the turn up."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def install(dsn: str) -> None:
