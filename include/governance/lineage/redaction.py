@@ -9,13 +9,19 @@ use. Ours say no values (:mod:`governance.errors`). Our own facets name people b
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 Json = dict[str, Any]
 
 WRITTEN_BY_PEOPLE = ("triggering_user_name", "conf", "note")
 """Of a run of a DAG."""
 
-OURS = ("governance.errors.", "governance_airflow.", "airflow.sdk.exceptions.Airflow", "airflow.exceptions.Airflow")
+OURS = (
+    "governance.errors.",
+    "governance_airflow.operators.step.ToldError",
+    "airflow.sdk.exceptions.Airflow",
+    "airflow.exceptions.Airflow",
+)
 """How the full names of exceptions begin whose text may be told."""
 
 
@@ -25,6 +31,8 @@ def redacted(text: str) -> str:
     facets = (event.get("run") or {}).get("facets") or {}
     changed = [_without_people(facets.get(name)) for name in ("airflow", "airflowDagRun")]
     changed.append(_without_values(facets.get("errorMessage")))
+    place = ((event.get("job") or {}).get("facets") or {}).get("sourceCodeLocation") or {}
+    changed += [_without_password(place, name) for name in ("url", "repoUrl")]
     return json.dumps(event, sort_keys=True) if any(changed) else text
 
 
@@ -43,6 +51,15 @@ def _without_values(facet: Json | None) -> bool:
     if not kind.startswith(OURS):
         facet["message"] = f"{kind or 'An error'}; what it says stands in the log of the task."
     facet.pop("stackTrace", None)
+    return True
+
+
+def _without_password(place: Json, name: str) -> bool:
+    """Take out who clones a repository, and with which token: git keeps both in the address."""
+    parts = urlsplit(str(place.get(name) or ""))
+    if "@" not in parts.netloc:
+        return False
+    place[name] = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     return True
 
 

@@ -12,11 +12,11 @@ from governance.data import snapshots
 from governance.errors import InputError, TamperedError
 from governance.keys import Signer
 from governance.ledger.log import Entry
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.ingest import groups_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.validate import validation_of
-from governance.records import Lineage
+from governance.records import Dataset, Lineage
 from governance.training import tracking
 from governance.training.artifacts import describe, verify_artifact
 from governance.training.candidate import OUT_OF_FOLD, Candidate, train_candidate
@@ -143,8 +143,22 @@ def summary_of(entry: Entry) -> dict[str, Any]:
 
 def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
     """A candidate is made of a snapshot; its protected part decides which rows are in which fold, and no more."""
-    return Lineage(
-        datasets.whole_snapshot(run.model, frozen), [datasets.model_version(run.model, entry.data["manifest"])]
+    read = datasets.whole_snapshot(run.model, frozen)
+    return Lineage(read, [made_of(run, frozen, entry)], facets.training(run, entry))
+
+
+def made_of(run: Run, frozen: "Snapshot", entry: Entry) -> Dataset:
+    """A model version as it is written: its features are columns of the snapshot."""
+    features, snapshot = entry.data["features"], datasets.snapshot_named(run.model, frozen.digest)
+    columns = [one for one in facets.columns_of(run.spec, frozen) if one["name"] in set(features)]
+    said = f"{run.spec.title}: a version of the model, signed by the pipeline."
+    return datasets.model_version(
+        run.model,
+        entry.data["manifest"],
+        **facets.described(run.spec, said),
+        **facets.schema(columns),
+        **facets.same_columns([one["name"] for one in columns], [snapshot]),
+        **facets.model(run, entry, lock_digest(run.settings)),
     )
 
 
@@ -180,6 +194,7 @@ def record_of(
         "out_of_fold": out_of_fold,
         "features": features,
         "consistency": candidate.consistency.to_dict(),
+        "algorithm": candidate.algorithm,
         "artifact": {
             "manifest": candidate.manifest.digest,
             "files": [dict(file) for file in candidate.manifest.files],

@@ -81,7 +81,11 @@ class StepOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""
-        return lineage.of(getattr(self, "lineage", None))
+        from governance.code import place_of
+        from governance.settings import load_settings
+
+        place = place_of(load_settings(), f"dags/{self.dag_id.partition('_')[0]}_model.py")
+        return lineage.of(getattr(self, "lineage", None), place=place)
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 

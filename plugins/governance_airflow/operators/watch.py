@@ -14,9 +14,11 @@ from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from governance_airflow import lineage
 from governance_airflow.operators.step import StepOperator
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from governance.monitoring.watch import Watch
@@ -117,8 +119,15 @@ class ActOperator(TriggerDagRunOperator):
             raise AirflowFailException(str(error)) from None
         if isinstance(order, str):
             raise AirflowSkipException(order)
+        self.lineage = order.lineage
         self.trigger_run_id, self.conf = order.run_id, order.conf
         super().execute(context)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
+        """Say which decision was carried out; a task that had nothing to carry out read nothing."""
+        return lineage.of(getattr(self, "lineage", None))
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
 
 def open_watch_of(context: Context, model: str) -> Watch:
