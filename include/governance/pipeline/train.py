@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from governance.canonical import digest_of_bytes
 from governance.code import lock_digest
@@ -175,7 +176,17 @@ def tags_of(run: Run, attempt: int) -> dict[str, str]:
         "governance.dirty": str(bool(run.code.uncommitted)).lower(),
         "governance.seed": str(run.seed),
         "governance.started_by": run.request.started_by,
+        **_lineage_link(run),
     }
+
+
+def _lineage_link(run: Run) -> dict[str, str]:
+    """Return where Marquez shows what the model was made of, where there is one; its facet points back."""
+    if run.settings.marquez_url is None:
+        return {}
+    one = datasets.model_version(run.model, "")
+    url = run.settings.marquez_url.rstrip("/")
+    return {"governance.lineage": f"{url}/lineage/dataset/{one.namespace}/{quote(one.name, safe='')}"}
 
 
 def record_of(
