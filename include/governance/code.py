@@ -84,17 +84,18 @@ def code_digest(settings: Settings, spec: ModelSpec) -> str:
     return canonical.digest(files)
 
 
-def place_of(settings: Settings, path: str) -> dict[str, str]:
+def place_of(settings: Settings, file: Path) -> dict[str, str]:
     """Return where a file of the checkout is found again: its repository and commit, as far as they are known.
 
     Args:
         settings: Where the checkout is.
-        path: The file, below it.
+        file: The file.
     """
     root = settings.root
     repository = (_git(root, "remote", "get-url", "origin") or "").strip()
     commit = (_git(root, "rev-parse", "HEAD") or "").strip() or _built_from(root)
-    place = {"url": repository if "://" in repository else root.resolve().as_uri(), "path": path}
+    path = file.relative_to(root) if file.is_relative_to(root) else file
+    place = {"url": repository if "://" in repository else root.resolve().as_uri(), "path": str(path)}
     return {**place, **({"repoUrl": repository} if repository else {}), **({"version": commit} if commit else {})}
 
 

@@ -61,9 +61,10 @@ def release(run: Run) -> Step:
     outcome = rollout.release(
         run.settings, run.ledger, model=run.model, run_id=run.run_id, actor=run.request.started_by
     )
+    about = (run.settings, run.ledger, run.spec, outcome.version, outcome.evidence, outcome.previous)
     lineage = Lineage(
         [datasets.permit(run.model, outcome.evidence), datasets.model_version(run.model, outcome.manifest)],
-        served(run.settings, run.ledger, run.spec, outcome.version, outcome.evidence, outcome.previous),
+        [] if outcome.reverted else served(*about),
     )
     path = f"/plugin/governance/review/{run.model}/{outcome.version}"
     if outcome.reverted:

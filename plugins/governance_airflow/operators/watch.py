@@ -18,6 +18,8 @@ from governance_airflow import lineage
 from governance_airflow.operators.step import StepOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
@@ -47,10 +49,13 @@ class WatchOperator(StepOperator):
 
     def take_step(self, watch: Watch) -> Step:
         """Run the step on a window."""
+        return self.function()(watch, **self.arguments)
+
+    def function(self) -> Callable[..., Step]:
+        """Return the step's function."""
         from governance.monitoring import step
 
-        done: Step = step(self.step)(watch, **self.arguments)
-        return done
+        return step(self.step)
 
     def opened(self, context: Context) -> Run:
         """Open what messages are entered under."""
