@@ -34,7 +34,7 @@ from tests.integration.ledger.ledger_database import Database, Server  # noqa: E
 ANSWER_SECONDS = 0.002
 MODELS = 20
 PADDING = "x" * 5000
-TASKS = 100
+TASKS = 50
 """Tasks whose two events are timed."""
 
 
@@ -106,7 +106,7 @@ def emission_cost(transport: str) -> list[float]:
     from openlineage.client.event_v2 import Dataset
 
     facets = {"padding": {"_producer": "a:b", "_schemaURL": "a:b", "text": PADDING}}
-    said = OperatorLineage(outputs=[Dataset("governance", "bench/snapshot", facets)])
+    said = OperatorLineage(outputs=[Dataset("governance", "bench/snapshot", facets=facets)])
     common = {"job_name": "govern_bench.ingest", "nominal_start_time": None, "nominal_end_time": None, "owners": [],
               "tags": [], "task": said, "job_description": "A task."}  # fmt: skip
     times = []
