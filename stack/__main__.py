@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stack import health
 from stack.errors import StackError
-from stack.services import python_path, services
+from stack.services import python_path
 from stack.supervisor import ROOT, Stack, interruptible
 
 
@@ -47,7 +47,7 @@ def status(stack: Stack, _: argparse.Namespace) -> int:
     """Say of each service whether it works; 0 if all do."""
     record, running = stack.record, stack.services
     _say(f"{'postgres':14}{running.get('postgres', '-'):<9}{'runs' if 'postgres' in running else 'stopped'}")
-    for service in services(stack.layout):
+    for service in stack.wanted():
         pid = running.get(service.name)
         works = pid is not None and health.is_healthy(stack.layout, service, record.services[service.name])
         state = "works" if works else "runs, does not answer" if pid else "stopped"

@@ -31,7 +31,7 @@ RATELIMIT_STORAGE_URI = "memory://"
 
 def write_files(layout: Layout) -> None:
     """Write the files that Airflow's processes expect, and the folders that they write to."""
-    for folder in (layout.airflow_home, layout.state / "lineage", layout.state / "mlflow" / "artifacts"):
+    for folder in (layout.airflow_home, layout.state / "mlflow" / "artifacts"):
         folder.mkdir(parents=True, exist_ok=True)
     # Airflow would write a file of its own, with secrets of its own; everything is in the environment instead.
     (layout.airflow_home / "airflow.cfg").write_text("# Configured by variables: see stack/services.py.\n")

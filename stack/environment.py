@@ -11,7 +11,7 @@ from pathlib import Path
 from stack.layout import HOST, Layout
 
 _SYSTEM = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
-_OURS = ("AIRFLOW_CONN_", "AWS_", "GOVERNANCE_ENVIRONMENT", "GOVERNANCE_SNAPSHOTS")
+_OURS = ("AIRFLOW_CONN_", "AWS_", "GOVERNANCE_ENVIRONMENT", "GOVERNANCE_SNAPSHOTS", "MARQUEZ_URL")
 _OF_DATA = ("GOVERNANCE_SQL_", "PYICEBERG_")
 """Addresses with passwords, of what only the pipeline reads; it is the one that holds the key of artifacts."""
 _OF_PAGES = ("GOVERNANCE_METRICS_TOKEN",)
@@ -26,12 +26,17 @@ def state_folder(root: Path) -> Path:
 def complete(own: Mapping[str, str], layout: Layout, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of a process: the operating system's part, what a person set, and its own."""
     system = {name: value for name, value in os.environ.items() if name in _SYSTEM}
-    given = {**_read(layout.root / ".env"), **os.environ}
+    given = set_by_people(layout.root)
     names: tuple[str, ...] = (*_OURS, *_OF_DATA) if "GOVERNANCE_ARTIFACT_KEY" in own else _OURS
     names += _OF_PAGES if "GOVERNANCE_REVIEW_KEY" in own else ()
-    set_by_people = {name: value for name, value in given.items() if name.startswith(names)}
+    passed_on = {name: value for name, value in given.items() if name.startswith(names)}
     no_proxy = {"NO_PROXY": f"{HOST},localhost", "no_proxy": f"{HOST},localhost"}
-    return system | no_proxy | set_by_people | dict(own) | dict(extra)
+    return system | no_proxy | passed_on | dict(own) | dict(extra)
+
+
+def set_by_people(root: Path) -> dict[str, str]:
+    """Return what was set in the shell, or else in ``<root>/.env``."""
+    return {**_read(root / ".env"), **os.environ}
 
 
 def _read(path: Path) -> dict[str, str]:

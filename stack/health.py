@@ -15,7 +15,8 @@ from typing import Any
 import psycopg
 
 from stack.layout import Layout, Started
-from stack.services import Service
+from stack.processes import find
+from stack.services import LIVES, Service
 
 # Proxies of the surrounding machine have no business on loopback.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -24,6 +25,8 @@ _no_answer = (urllib.error.URLError, OSError, ValueError)
 
 def is_healthy(layout: Layout, service: Service, started: Started) -> bool:
     """Whether a service that was started does its work."""
+    if service.health == LIVES:
+        return find(started) is not None
     if service.health is not None:
         return answers(layout.url(service.name) + service.health)
     return _heartbeat(layout, service.name.replace("-", "_")) > started.created

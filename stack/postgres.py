@@ -5,7 +5,7 @@ not exceed 107 bytes, and a checkout may lie deeper than that. Every role has a 
 connect to its own database only; no line says ``trust``. PostgreSQL refuses to run as root, so for root an
 operating-system user of its own runs it, as in the package itself.
 
-Roles are made here; what they may do is said in ``schema.sql`` of the ledger and of the prediction log.
+Roles are made here; what they may do is said in ``schema.sql`` of the ledger, the prediction log and the outbox.
 """
 
 import os
@@ -33,7 +33,7 @@ LOGINS = {"airflow": ("airflow",), "mlflow": ("mlflow",), "governance": LEDGER_R
 """Database → the roles that may connect to it."""
 
 _ENSURE_ROLE: LiteralString = "DO $$ BEGIN CREATE ROLE {} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$"
-SCHEMAS = (Path("include/governance/ledger/schema.sql"), Path("include/governance/predictions/schema.sql"))
+SCHEMAS = tuple(Path(f"include/governance/{part}/schema.sql") for part in ("ledger", "predictions", "lineage"))
 """Applied in this order: the first makes the roles."""
 
 

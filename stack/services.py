@@ -4,7 +4,8 @@
 
 Identities. *pipeline* (scheduler and so every task): may append to the ledger and sign model files. *review* (the
 API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *client*: what a
-person's terminal gets, read-only. Whatever parses or waits (DAG processor, triggerer) is a client, too.
+person's terminal gets, read-only. Whatever parses or waits (DAG processor, triggerer) is a client, too. *lineage* (what
+brings events to Marquez): writes as the pipeline does, and has no key.
 
 Two API servers with different secrets: a task inherits the scheduler's environment, and whoever knows the secret
 of an API server can forge any login there. So the one with logins and our pages (``airflow``) has a secret that no
@@ -19,8 +20,8 @@ from dataclasses import dataclass
 
 from stack.layout import HOST, Layout
 
-IDENTITIES = ("pipeline", "review", "serving", "client")
-_LEDGER_ROLE = {"pipeline": "pipeline", "review": "review", "serving": "serving", "client": "auditor"}
+IDENTITIES = ("pipeline", "review", "serving", "client", "lineage")
+_LEDGER_ROLE = {identity: identity for identity in IDENTITIES} | {"client": "auditor", "lineage": "pipeline"}
 _PRIVATE_KEY = {"pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"), "review": ("GOVERNANCE_REVIEW_KEY", "review")}
 
 LABEL_TOKENS = "label-tokens"
@@ -51,8 +52,10 @@ class Service:
         name: Its name, also of its log file.
         command: What would be typed in a terminal; the first word is a Python module that can be run.
         environment: Its variables, complete but for those of the operating system.
-        health: Path that answers over HTTP when it works, or ``None`` where Airflow's heartbeats say so.
+        health: Path that answers over HTTP when it works; ``None`` where Airflow's heartbeats say so, and
+            :data:`LIVES` where it works for as long as it lives.
         module: File under ``include/`` without which it cannot run.
+        wants: Variable that a person must have set for it to be started.
     """
 
     name: str
@@ -60,11 +63,15 @@ class Service:
     environment: Mapping[str, str]
     health: str | None = None
     module: str | None = None
+    wants: str | None = None
+
+
+LIVES = ""
 
 
 def services(layout: Layout) -> tuple[Service, ...]:
     """Return every service but PostgreSQL (:mod:`stack.postgres`), in the order in which they are started."""
-    return (mlflow(layout), *airflow_services(layout), scoring(layout))
+    return (mlflow(layout), *airflow_services(layout), scoring(layout), lineage_delivery(layout))
 
 
 def mlflow(layout: Layout) -> Service:
@@ -108,6 +115,12 @@ def scoring(layout: Layout) -> Service:
     command = ("uvicorn", "governance.serving.app:app", "--host", HOST, "--port", port, "--no-access-log")
     environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "serving") | label_tokens(layout)
     return Service("serving", command, environment, "/health", module="governance/serving/app.py")
+
+
+def lineage_delivery(layout: Layout) -> Service:
+    """Return what brings lineage from the outbox to Marquez, where there is one."""
+    environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "lineage")
+    return Service("lineage", ("governance", "lineage", "deliver", "--follow"), environment, LIVES, wants="MARQUEZ_URL")
 
 
 def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
@@ -167,7 +180,7 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
             # Each says something every few seconds, even when nothing happens.
             "namespace_levels": "http.access=WARNING,airflow.dag_processing.manager.DagFileProcessorManager=WARNING",
         },
-        "openlineage": _lineage(layout),
+        "openlineage": LINEAGE,
     } | PACE
     variables = {
         f"AIRFLOW__{section}__{option}".upper(): value
@@ -176,6 +189,12 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
     }
     return EVERYWHERE | python_path(layout) | {"AIRFLOW_HOME": str(layout.airflow_home)} | variables
 
+
+LINEAGE = {
+    # Every event goes to the outbox first; the task never waits for Marquez.
+    "transport": json.dumps({"type": "governance_airflow.transport.OutboxTransport"}),
+    "namespace": "governance",
+}
 
 PACE = {
     # Airflow's defaults suit a cluster; here a person watches. Waiting on approvals resumes in a second or two, and a
@@ -217,12 +236,6 @@ def _core(layout: Layout) -> dict[str, str]:
         # Asks no name server.
         "hostname_callable": "socket.gethostname",
     }
-
-
-def _lineage(layout: Layout) -> dict[str, str]:
-    events = layout.state / "lineage" / "events.ndjson"
-    transport = {"type": "file", "log_file_path": str(events), "append": True}
-    return {"transport": json.dumps(transport), "namespace": "governance"}
 
 
 def _signing_secret() -> str:

@@ -102,7 +102,6 @@ class Story:
                 "The run": f"{airflow}/dags/{DAG}/runs/{self.run_id}",
                 "MLflow": f"{self.stack.url('mlflow')}/#/models/{MODEL}",
                 "Scoring": f"{self.stack.url('serving')}/docs",
-                "Lineage": str(self.stack.state / "lineage"),
                 "Commands": ".venv/bin/governance permit loan · live loan · evidence loan · ledger verify",
             }
         )

@@ -141,7 +141,7 @@ class Stack:
             if name == "postgres":
                 self._start_postgres()
                 return
-            service = next(service for service in self._wanted() if service.name == name)
+            service = next(service for service in self.wanted() if service.name == name)
             self._launch(service)
             self._wait_for([service])
 
@@ -184,22 +184,27 @@ class Stack:
         return {name: process for name, process in found.items() if process}
 
     def _missing(self) -> set[str]:
-        return {"postgres", *(service.name for service in self._wanted())} - set(self._running())
+        return {"postgres", *(service.name for service in self.wanted())} - set(self._running())
 
     def _all_healthy(self) -> bool:
         record = self.record
-        return all(health.is_healthy(self.layout, service, record.services[service.name]) for service in self._wanted())
+        return all(health.is_healthy(self.layout, service, record.services[service.name]) for service in self.wanted())
 
     def _reap(self) -> None:
         for child in self._children.values():
             child.poll()
 
-    def _wanted(self) -> list[Service]:
+    def wanted(self) -> list[Service]:
+        """Return the services that should run."""
         return [service for service in services(self.layout) if self._can_run(service)]
 
     def _can_run(self, service: Service) -> bool:
         present = service.module is None or (self.root / "include" / service.module).exists()
-        return present and service.name not in self.without
+        asked_for = service.wants is None or bool(self._given().get(service.wants))
+        return present and asked_for and service.name not in self.without
+
+    def _given(self) -> dict[str, str]:
+        return environment.set_by_people(self.root) | self.extra
 
     def _complete(self, own: Mapping[str, str]) -> dict[str, str]:
         return environment.complete(own, self.layout, self.extra) | {processes.MARK: self.record.mark}
@@ -227,10 +232,10 @@ class Stack:
             self._start_all()
         else:
             self._end_orphans()
-            for service in self._wanted():
+            for service in self.wanted():
                 if service.name in missing:
                     self._launch(service)
-            self._wait_for(self._wanted())
+            self._wait_for(self.wanted())
         self._wait_for_dags()
         self._write_client_file()
         self.report(f"Everything runs ({time.monotonic() - began:.0f} s).")
@@ -240,7 +245,7 @@ class Stack:
         write_files(self.layout)
         people = logins(self.layout)
         write_logins(self.layout, people)
-        wanted = self._wanted()
+        wanted = self.wanted()
         scheduler = next(service for service in services(self.layout) if service.name == "scheduler")
         bootstrap = Bootstrap(self.layout, people, self._complete(scheduler.environment))
         self._start_postgres()
@@ -321,6 +326,8 @@ class Stack:
 
     def _write_client_file(self) -> None:
         own = identity_environment(self.layout, "client") | label_tokens(self.layout)
+        if marquez := self._given().get("MARQUEZ_URL"):
+            own["MARQUEZ_URL"] = marquez
         # These two say where the file is found, so they cannot stand in it.
         lines = [
             f"{name}={value}" for name, value in own.items() if name not in ("GOVERNANCE_ROOT", "GOVERNANCE_STATE")

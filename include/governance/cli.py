@@ -39,6 +39,8 @@ ledger_app = typer.Typer(help="The record: is it whole, and what does it say?", 
 app.add_typer(ledger_app, name="ledger")
 predictions_app = typer.Typer(help="What was predicted: is it whole, and what came true?", rich_markup_mode=None)
 app.add_typer(predictions_app, name="predictions")
+lineage_app = typer.Typer(help="Lineage: what was read and written, and its way to Marquez.", rich_markup_mode=None)
+app.add_typer(lineage_app, name="lineage")
 
 JSON = "--json"
 Model = Annotated[str, typer.Argument(help="The model's name: its folder in include/models/.", show_default=False)]
@@ -641,6 +643,29 @@ def predictions_labels(
         from governance.commands import predictions
 
         return predictions.labels(settings, model, source)
+
+    return _answer(ask, as_json)
+
+
+@lineage_app.command("deliver", short_help="Send what waits in the outbox to Marquez.")
+def lineage_deliver(
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until it is stopped.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything once more: to a Marquez that begins with an empty database.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Deliver every event that waits to Marquez (MARQUEZ_URL), in order; what it knows already does no harm.
+
+    Exits with 0 where nothing waits, 1 where something could not be delivered, 2 where Marquez refused an event.
+
+    Example: governance lineage deliver --all
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import lineage
+
+        return lineage.deliver(settings, follow=follow, everything=everything)
 
     return _answer(ask, as_json)
 

@@ -84,6 +84,29 @@ def code_digest(settings: Settings, spec: ModelSpec) -> str:
     return canonical.digest(files)
 
 
+def place_of(settings: Settings, file: Path) -> dict[str, str]:
+    """Return where a file of the checkout is found again: its repository and commit, as far as they are known.
+
+    Args:
+        settings: Where the checkout is.
+        file: The file.
+    """
+    root = settings.root
+    repository = (_git(root, "remote", "get-url", "origin") or "").strip()
+    commit = (_git(root, "rev-parse", "HEAD") or "").strip() or _built_from(root)
+    path = file.relative_to(root) if file.is_relative_to(root) else file
+    place = {"url": repository if "://" in repository else root.resolve().as_uri(), "path": str(path)}
+    return {**place, **({"repoUrl": repository} if repository else {}), **({"version": commit} if commit else {})}
+
+
+def _built_from(root: Path) -> str:
+    """Return the commit that an image without history was built from."""
+    try:
+        return str(json.loads((root / AUTHORSHIP).read_text())["commit"] or "")
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
 def lock_digest(settings: Settings) -> str:
     """Return the SHA-256 of the lock of the environment."""
     return _sha256(settings.root / LOCK)

@@ -225,7 +225,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Something a stage read or wrote, as lineage names it (OpenLineage's naming rules where they exist)."""
+    """Something a stage read or wrote, as lineage names it (OpenLineage's naming rules where they exist).
+
+    Attributes:
+        namespace: Where it lives.
+        name: What it is called there.
+        facets: What is known of it, by the names of OpenLineage's facets and of ours (``governance_model`` …).
+    """
 
     namespace: str
     name: str
@@ -234,7 +240,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What one task read and what it wrote."""
+    """What one task read and what it wrote.
+
+    Attributes:
+        inputs: What it read.
+        outputs: What it wrote.
+        run: What is known of the run itself, by the names of facets.
+    """
 
     inputs: Sequence[Dataset] = ()
     outputs: Sequence[Dataset] = ()
+    run: Mapping[str, Json] = field(default_factory=dict)

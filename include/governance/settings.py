@@ -46,6 +46,7 @@ class Settings:
         metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
         label_tokens: File of who may send labels to the scoring service, and the token of each; to one who sends
             them, a file with the own line only.
+        marquez_url: Marquez: its web page, which passes its API on, or the API itself.
     """
 
     state: Path
@@ -65,6 +66,7 @@ class Settings:
     advisories: Path | None = None
     metrics_token: Path | None = None
     label_tokens: Path | None = None
+    marquez_url: str | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -99,6 +101,7 @@ VARIABLES = {
     "advisories": "GOVERNANCE_ADVISORIES",
     "metrics_token": "GOVERNANCE_METRICS_TOKEN",
     "label_tokens": "GOVERNANCE_LABEL_TOKENS",
+    "marquez_url": "MARQUEZ_URL",
 }
 
 
@@ -148,6 +151,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         advisories=optional_path("advisories"),
         metrics_token=optional_path("metrics_token"),
         label_tokens=optional_path("label_tokens"),
+        marquez_url=values.get("MARQUEZ_URL") or None,
     )
 
 

@@ -34,6 +34,7 @@ ERRORS: dict[str, type[GovernanceError]] = {
     "GP001": TamperedError,  # another segment of predictions has this id
     "GP002": RefusedError,  # too young to let go
     "GP003": InputError,  # not a segment of predictions
+    "GE001": InputError,  # not an event of lineage
     "42501": RefusedError,  # this login has no right to it
     "3F000": UnavailableError,  # no schema
     "42P01": UnavailableError,  # no table
@@ -41,7 +42,8 @@ ERRORS: dict[str, type[GovernanceError]] = {
 }
 """What the database's refusals are called here.
 
-``GL…`` are raised in the ledger's schema.sql, ``GP…`` in that of :mod:`governance.predictions`.
+``GL…`` are raised in the ledger's schema.sql, ``GP…`` in that of :mod:`governance.predictions`, ``GE…`` in that of
+:mod:`governance.lineage`.
 """
 
 

@@ -1,11 +1,13 @@
 """What a decision starts: the run that carries it out, named by the decision, so that it is started once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from governance.ledger.log import Entry
 from governance.monitoring.decide import HEADLINES
 from governance.monitoring.watch import DECIDED, Watch
+from governance.pipeline import datasets
+from governance.records import Lineage
 
 Json = dict[str, Any]
 
@@ -20,10 +22,12 @@ class Order:
     Attributes:
         run_id: Its id: the same decision gives the same.
         conf: Its configuration: the reason, and the key of the decision in the ledger.
+        lineage: The decision that it carries out.
     """
 
     run_id: str
     conf: Json
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 def order_of(watch: Watch, action: str) -> Order | str:
@@ -40,7 +44,8 @@ def order_of(watch: Watch, action: str) -> Order | str:
         return f"Decided was to {HEADLINES[action]}, but this model's monitoring is a dry run (model.yaml)."
     reason = " ".join(found["because"])[:1000]
     target = {"to": found["target"]["version"]} if found["target"] else {}
-    return Order(_run_id(entry), {"reason": reason, "decision": entry.key, **target})
+    carried_out = Lineage([datasets.decided(watch.model, entry.leaf)], [datasets.order(watch.model, _run_id(entry))])
+    return Order(_run_id(entry), {"reason": reason, "decision": entry.key, **target}, carried_out)
 
 
 def started_by(entry: Entry) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from governance.ledger.log import Entry, Ledger
 from governance.monitoring import gone
 from governance.monitoring.contract import Signed, hold, signed_contract
 from governance.monitoring.watch import WINDOW, Watch
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.run import Step
 from governance.predictions.reading import Logged, read_window
 from governance.records import Dataset, Lineage
@@ -49,10 +49,27 @@ def collect(watch: Watch) -> Step:
     data = entry.data
     said = {name: data[name] for name in ("rows", "labelled", "by_version")}
     frozen = Snapshot.from_dict(data["snapshot"]) if data["snapshot"] else None
-    written = [datasets.window(watch.model, frozen.digest)] if frozen else []
-    return Step(
-        {**said, "faults": data["faults"]}, Lineage([Dataset("governance", f"{watch.model}/predictions")], written)
-    )
+    return Step({**said, "faults": data["faults"]}, _lineage(watch, frozen))
+
+
+def _lineage(watch: Watch, frozen: Snapshot | None) -> Lineage:
+    version = watch.champion.data["version"] if watch.champion else ""
+    read = [datasets.endpoint(watch.model, version), datasets.predictions(watch.model, version)]
+    return Lineage(read, [frozen_window(watch, frozen, read[1])] if frozen else [])
+
+
+def frozen_window(watch: Watch, frozen: Snapshot, source: Dataset) -> Dataset:
+    """A window as it is written: the features, and what was answered."""
+    spec, features = watch.run.spec, set(watch.features)
+    columns = [one for one in facets.columns_of(spec, frozen) if one["name"] in features | {PREDICTION}]
+    kept = facets.stored(frozen.parts[snapshots.DATA])
+    kept["outputStatistics"]["rowCount"] = frozen.rows
+    lineage = facets.same_columns([one["name"] for one in columns if one["name"] in features], [source])
+    answered = facets.made_of(PREDICTION, ["prediction"], source, "the answer as it was logged")
+    lineage["columnLineage"]["fields"] |= answered["columnLineage"]["fields"]
+    said = f"What production saw from {watch.since:%Y-%m-%d %H:%M} to {watch.until:%Y-%m-%d %H:%M} UTC, frozen."
+    known = {**facets.described(spec, said), **facets.schema(columns), **kept, **lineage}
+    return datasets.window(watch.model, frozen.digest, **known)
 
 
 def await_cut_off(as_of: datetime) -> None:

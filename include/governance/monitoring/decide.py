@@ -44,7 +44,8 @@ def decide_window(watch: Watch) -> Step:
     """Decide once. What is decided is done by the tasks that follow, which believe this entry and nothing else."""
     entry = watch.entry(DECIDED) or watch.record(DECIDED, _decided(watch))
     data = entry.data["decision"]
-    lineage = Lineage([datasets.measured(watch.model, "monitoring")], [datasets.decided(watch.model, entry.leaf)])
+    measured = datasets.measured(watch.model, "monitoring", watch.need(WATCHED).leaf)
+    lineage = Lineage([measured], [datasets.decided(watch.model, entry.leaf)])
     return Step({"decision": data["action"], "because": data["because"]}, lineage, list(_messages(watch, entry)))
 
 

@@ -329,4 +329,4 @@ def _lineage(watch: Watch) -> Lineage:
     read = [datasets.window(watch.model, window["digest"])] if window else []
     if watch.evidence:
         read.append(datasets.snapshot_named(watch.model, watch.evidence["data"]["snapshot"]))
-    return Lineage(read, [datasets.measured(watch.model, "monitoring")])
+    return Lineage(read, [datasets.measured(watch.model, "monitoring", watch.need(WATCHED).leaf)])

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from governance.monitoring import collect, facts
 from governance.monitoring.watch import DECIDED, REPORT, WATCHED, WINDOW, Watch, candidate_of
+from governance.pipeline import datasets
 from governance.pipeline.run import Step
+from governance.records import Lineage
 from governance.training import tracking
 from governance.training.tasks import Task, task_of
 
@@ -26,7 +28,10 @@ def report(watch: Watch) -> Step:
     if not watch.need(WATCHED).data["measurements"]:
         return Step({}, skipped="Nothing was measured of this window.")
     entry = watch.entry(REPORT) or watch.record(REPORT, _kept(watch))
-    return Step({name: entry.data[name] for name in ("page", "rows", "sampled", "left_out")})
+    window = watch.need(WINDOW).data["snapshot"]
+    read = [datasets.window(watch.model, window["digest"])] if window else []
+    summary = {name: entry.data[name] for name in ("page", "rows", "sampled", "left_out")}
+    return Step(summary, Lineage(read, [datasets.report(watch.model, entry.leaf)]))
 
 
 def _kept(watch: Watch) -> Json:

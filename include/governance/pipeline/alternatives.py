@@ -6,12 +6,12 @@ from typing import Any
 from governance.ledger.log import Entry
 from governance.measures.fairness import measure_fairness
 from governance.measures.performance import measure_performance
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.ingest import snapshot_of
 from governance.pipeline.judge import judged, may_search
 from governance.pipeline.measure import Material
 from governance.pipeline.run import Message, Run, Step
-from governance.pipeline.train import candidate_of, make, summary_of, workshop
+from governance.pipeline.train import candidate_of, made_of, make, summary_of, workshop
 from governance.policy import Slices, judge
 from governance.records import Lineage, Measurement, Verdict
 from governance.training.alternatives import Search, Space, search
@@ -96,16 +96,18 @@ def _told(run: Run, entry: Entry, made: Entry | None, evidence: Entry) -> Step:
         datasets.model_version(run.model, candidate_of(run, 1).data["manifest"]),
         *datasets.whole_snapshot(run.model, snapshot_of(run)),
     ]
+    outputs = [datasets.tried(run.model, entry.leaf)]
     if made is None:
         sentence = f"{len(tried)} alternatives were tried; none passes every rule, so there is nothing to release."
         path = f"/plugin/governance/review/{run.model}/{run.version}"
         told = Message(
             f"empty-handed:{evidence.data['digest']}", "blocked", f"{run.model} {run.version}: {sentence}", path
         )
-        return Step({"tried": len(tried)}, Lineage(inputs), [told], failed=sentence)
-    outputs = [datasets.model_version(run.model, made.data["manifest"])]
+        return Step({"tried": len(tried)}, Lineage(inputs, outputs), [told], failed=sentence)
+    outputs.append(made_of(run, snapshot_of(run), made))
     chosen = _chosen(entry) or {}
-    return Step({"tried": len(tried), "chosen": chosen.get("label"), **summary_of(made)}, Lineage(inputs, outputs))
+    summary = {"tried": len(tried), "chosen": chosen.get("label"), **summary_of(made)}
+    return Step(summary, Lineage(inputs, outputs, facets.training(run, made)))
 
 
 def _chosen(entry: Entry) -> Json | None:

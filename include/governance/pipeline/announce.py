@@ -30,7 +30,10 @@ def announce(run: Run) -> Step:
     return Step(
         {"card": f"{run.settings.mlflow_url}/#/models/{run.model}/versions/{released['registry_version']}"},
         Lineage(
-            [datasets.evidence_dataset(run.model, released["evidence"])],
+            [
+                datasets.evidence_dataset(run.model, released["evidence"]),
+                datasets.permit(run.model, released["evidence"]),
+            ],
             [datasets.card(run.model, released["version"])],
         ),
     )

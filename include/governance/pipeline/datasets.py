@@ -2,17 +2,20 @@
 
 Names read well in Marquez's graph, which cuts them at about 16 characters: ``loan/snapshot``, ``loan/model``. Files
 and tables follow OpenLineage's naming rules; what these rules do not know (a model version, evidence, a permit, an
-endpoint) lives in the namespace ``governance``.
+endpoint) lives in the namespace ``governance``. Every version is known: a digest, or a number that is used once.
+
+What is said of a data set beyond its name and version stands in :mod:`governance.pipeline.facets`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from governance.catalog import ModelSpec
 from governance.data.snapshots import PROTECTED, Snapshot
 from governance.data.sources import lines
 from governance.records import Dataset
+
+Json = dict[str, Any]
 
 NAMESPACE = "governance"
 
@@ -30,7 +33,7 @@ def raw(source: str, folder: Path) -> list[Dataset]:
     if kind == "sql":
         return _tables(*lines.connection_and_query(rest), folder)
     name, version = lines.at(rest) if kind in ("delta", "iceberg") else (rest, None)
-    facets: dict[str, Any] = {} if version is None else {"version": str(version)}
+    facets = {} if version is None else _version(str(version))
     if kind == "iceberg" and not name.endswith(".json"):
         catalog, _, table = name.partition(
             "."
@@ -84,34 +87,16 @@ def _tables_of(query: Path, kind: str) -> list[str]:
     return sorted({str(table.qualified_name) for table in found.in_tables}) if found else []
 
 
-def snapshot(spec: ModelSpec, frozen: Snapshot) -> list[Dataset]:
-    """A snapshot as it is written: each part with its columns and what they mean."""
-    meanings = {**spec.features, **spec.leaks, spec.target.column: spec.target.meaning}
-    meanings |= {column: name for name, attribute in spec.protected.items() for column in attribute.columns}
-    columns = [
-        {"name": column.name, "type": column.type, "description": meanings.get(column.name, "")}
-        for column in frozen.columns
-    ]
-    apart = set(spec.protected_columns)
-    shown = [
-        [column for column in columns if column["name"] not in apart],
-        [column for column in columns if column["name"] in apart],
-    ]
-    parts = [snapshot_named(spec.name, frozen.digest), *protected_part(spec.name, frozen)]
-    return [
-        Dataset(part.namespace, part.name, {**part.facets, "columns": its})
-        for part, its in zip(parts, shown, strict=False)
-    ]
-
-
-def snapshot_named(model: str, digest: str) -> Dataset:
+def snapshot_named(model: str, digest: str, **facets: Json) -> Dataset:
     """A snapshot by its digest, as far as it is not protected."""
-    return _one(model, "snapshot", digest)
+    return _one(model, "snapshot", digest, facets)
 
 
-def protected_part(model: str, frozen: Snapshot) -> list[Dataset]:
+def protected_part(model: str, frozen: Snapshot, **facets: Json) -> list[Dataset]:
     """The part of a snapshot that is kept apart, so that the graph shows who reads it; none where there is none."""
-    return [_one(model, "protected", frozen.parts[PROTECTED].digest)] if PROTECTED in frozen.parts else []
+    if PROTECTED not in frozen.parts:
+        return []
+    return [_one(model, "protected", frozen.parts[PROTECTED].digest, facets)]
 
 
 def whole_snapshot(model: str, frozen: Snapshot) -> list[Dataset]:
@@ -126,23 +111,32 @@ def contract(model: str, digest: str) -> Dataset:
 
 def validation(model: str, snapshot: str, contract: str, said: str) -> Dataset:
     """What came of a contract on a snapshot: passed, or in quarantine."""
-    facets = {"version": f"{snapshot[:16]}-{contract[:16]}", "documentation": said}
-    return Dataset(NAMESPACE, f"{model}/validation", facets)
+    return _one(model, "validation", f"{snapshot[:16]}-{contract[:16]}", {"documentation": {"description": said}})
 
 
-def model_version(model: str, manifest: str) -> Dataset:
+def model_version(model: str, manifest: str, **facets: Json) -> Dataset:
     """A model version, by the digest of its manifest."""
-    return _one(model, "model", manifest)
+    return _one(model, "model", manifest, facets)
 
 
-def measured(model: str, family: str) -> Dataset:
-    """The measurements of a family."""
-    return Dataset(NAMESPACE, f"{model}/{family}")
+def measured(model: str, family: str, leaf: str) -> Dataset:
+    """The measurements of a family, by the leaf of their entry in the ledger."""
+    return _one(model, family, leaf)
 
 
-def window(model: str, digest: str) -> Dataset:
+def tried(model: str, leaf: str) -> Dataset:
+    """The alternatives that were tried, by the leaf of their entry in the ledger."""
+    return _one(model, "tried", leaf)
+
+
+def window(model: str, digest: str, **facets: Json) -> Dataset:
     """What production saw in a window, frozen."""
-    return _one(model, "window", digest)
+    return _one(model, "window", digest, facets)
+
+
+def report(model: str, leaf: str) -> Dataset:
+    """A second opinion on a window, by the leaf of its entry in the ledger."""
+    return _one(model, "report", leaf)
 
 
 def decided(model: str, leaf: str) -> Dataset:
@@ -150,14 +144,14 @@ def decided(model: str, leaf: str) -> Dataset:
     return _one(model, "decided", leaf)
 
 
-def evidence_dataset(model: str, digest: str) -> Dataset:
+def evidence_dataset(model: str, digest: str, **facets: Json) -> Dataset:
     """The evidence, by its digest."""
-    return _one(model, "evidence", digest)
+    return _one(model, "evidence", digest, facets)
 
 
-def decision(model: str, role: str) -> Dataset:
-    """The decisions of a role."""
-    return Dataset(NAMESPACE, f"{model}/signed/{role}")
+def decision(model: str, role: str, digest: str, **facets: Json) -> Dataset:
+    """The decisions of a role over an evidence digest."""
+    return _one(model, f"signed/{role}", digest, facets)
 
 
 def permit(model: str, digest: str) -> Dataset:
@@ -165,9 +159,14 @@ def permit(model: str, digest: str) -> Dataset:
     return _one(model, "permit", digest)
 
 
-def endpoint(model: str, version: str) -> Dataset:
-    """What the scoring service serves."""
-    return _one(model, "endpoint", version)
+def endpoint(model: str, version: str, **facets: Json) -> Dataset:
+    """What the scoring service serves, by the model's semantic version."""
+    return _one(model, "endpoint", version, facets)
+
+
+def predictions(model: str, version: str, **facets: Json) -> Dataset:
+    """What the scoring service answered and logged, by the model's semantic version."""
+    return _one(model, "predictions", version, facets)
 
 
 def card(model: str, version: str) -> Dataset:
@@ -175,6 +174,34 @@ def card(model: str, version: str) -> Dataset:
     return _one(model, "card", version)
 
 
-def _one(model: str, what: str, version: str) -> Dataset:
-    facets: dict[str, Any] = {"version": version}
-    return Dataset(NAMESPACE, f"{model}/{what}", facets)
+def rollback(model: str, leaf: str) -> Dataset:
+    """A rollback that was asked for, by the leaf of its entry in the ledger."""
+    return _one(model, "rollback", leaf)
+
+
+def order(model: str, run_id: str) -> Dataset:
+    """The run that a decision started, by its id."""
+    return _one(model, "order", run_id)
+
+
+def retained(until: str) -> list[Dataset]:
+    """What retention looks at, and what it leaves: the predictions of all models, by the moment of the run."""
+    return [Dataset(NAMESPACE, name, _version(until)) for name in ("predictions", "retained")]
+
+
+def drilled(model: str, leaf: str) -> Dataset:
+    """What came of a drill, by the leaf of its entry in the ledger."""
+    return _one(model, "drill", leaf)
+
+
+def incident(model: str, number: str) -> Dataset:
+    """An incident, by its id."""
+    return _one(model, "incident", number)
+
+
+def _one(model: str, what: str, version: str, facets: Mapping[str, Json] | None = None) -> Dataset:
+    return Dataset(NAMESPACE, f"{model}/{what}", {**_version(version), **(facets or {})})
+
+
+def _version(version: str) -> dict[str, Json]:
+    return {"version": {"datasetVersion": version}}

@@ -2,8 +2,10 @@
 
 from governance.catalog import find_spec, people_of
 from governance.ledger.log import Ledger
+from governance.pipeline import datasets
 from governance.pipeline.run import Message, Request, Run, Step
 from governance.policy import load_policy
+from governance.records import Lineage
 from governance.release import drill as drills
 from governance.settings import Settings
 
@@ -34,8 +36,12 @@ def drill(run: Run) -> Step:
     )
     names = ("outcome", "version", "total", "in_time", "seconds", "reason")
     summary = {name: value for name, value in done.to_dict().items() if name in names}
+    entry = run.ledger.get(done.entry)
+    read = [datasets.endpoint(run.model, done.leaves["version"])]
+    read += [datasets.permit(run.model, str(done.evidence))] if done.evidence else []
+    lineage = Lineage(read, [datasets.drilled(run.model, entry.leaf)] if entry else [])
     if done.in_time:
-        return Step(summary)
+        return Step(summary, lineage)
     text = f"Rollback drill of {run.model}. {run.spec.owner.team}: {done.reason}"
     told = Message(done.entry, "drill", text, f"/plugin/governance/incidents/{run.model}")
-    return Step(summary, messages=[told], failed=text if done.outcome == "no_target" else None)
+    return Step(summary, lineage, [told], failed=text if done.outcome == "no_target" else None)

@@ -20,7 +20,7 @@ from governance.ledger.log import Entry
 from governance.pipeline.run import Run
 from governance.training import mlmodel, tracking
 from governance.training.artifacts import LoadedModel, with_threshold, write_artifact
-from governance.training.candidate import ARTIFACT, FINAL, OUT_OF_FOLD, Candidate, Consistency
+from governance.training.candidate import ARTIFACT, FINAL, OUT_OF_FOLD, Candidate, Consistency, algorithm_of
 from governance.training.fetch import fetch_model
 from governance.training.fits import Recipe
 from governance.training.imported import Imported, import_model
@@ -108,7 +108,8 @@ def _candidate(run: Run, imported: Imported, data: "pd.DataFrame", folder: Path)
     judged.to_parquet(folder / OUT_OF_FOLD)
     final.to_parquet(folder / FINAL)
     recipe = Recipe({}, run.seed, described.threshold, imported.unread)
-    return Candidate(folder, recipe, manifest, judged, final, Consistency(0.0), task)
+    algorithm = algorithm_of(imported.estimator)
+    return Candidate(folder, recipe, manifest, judged, final, Consistency(0.0), task, algorithm)
 
 
 def _table(task: Any, target: "pd.Series[Any]", scores: Any, threshold: float | None) -> "pd.DataFrame":

@@ -1,16 +1,17 @@
 """Read what the spec names, and freeze it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from governance.check import data
 from governance.data import snapshots
 from governance.data.protected import derive
-from governance.data.snapshots import Snapshot
+from governance.data.snapshots import DATA, PROTECTED, Snapshot
 from governance.data.sources import read_source
 from governance.errors import InputError
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.run import Run, Step
 from governance.records import Lineage
 
@@ -27,10 +28,20 @@ def ingest(run: Run) -> Step:
     if entry is None:
         entry = run.record("snapshot", {"source": run.source, "snapshot": _freeze(run).to_dict()}, key)
     frozen = Snapshot.from_dict(entry.data["snapshot"])
-    return Step(
-        {"snapshot": frozen.digest, "rows": frozen.rows, "columns": len(frozen.columns)},
-        Lineage(datasets.raw(run.source, run.spec.folder), datasets.snapshot(run.spec, frozen)),
-    )
+    summary = {"snapshot": frozen.digest, "rows": frozen.rows, "columns": len(frozen.columns)}
+    return Step(summary, _lineage(run, frozen))
+
+
+def _lineage(run: Run, frozen: Snapshot) -> Lineage:
+    known = facets.origin(run.spec, frozen)
+    read = [replace(one, facets={**known, **one.facets}) for one in datasets.raw(run.source, run.spec.folder)]
+    parts = {
+        part: facets.frozen_part(run.spec, frozen, part, read) for part in (DATA, PROTECTED) if part in frozen.parts
+    }
+    wrote = [datasets.snapshot_named(run.model, frozen.digest, **parts[DATA])]
+    wrote += datasets.protected_part(run.model, frozen, **parts.get(PROTECTED, {}))
+    decision = run.ledger.get(run.request.decision) if run.request.decision else None
+    return Lineage([*read, *([datasets.decided(run.model, decision.leaf)] if decision else [])], wrote)
 
 
 def snapshot_of(run: Run) -> Snapshot:
@@ -40,9 +51,9 @@ def snapshot_of(run: Run) -> Snapshot:
 
 def groups_of(run: Run, frozen: Snapshot) -> dict[str, Any]:
     """Return the group of each row by protected attribute; none where the model concerns no persons."""
-    if snapshots.PROTECTED not in frozen.parts:
+    if PROTECTED not in frozen.parts:
         return {}
-    frame = derive(snapshots.load(frozen, snapshots.PROTECTED), run.spec.protected)
+    frame = derive(snapshots.load(frozen, PROTECTED), run.spec.protected)
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 

@@ -7,7 +7,7 @@ from governance.assessment import FAMILIES
 from governance.code import emails_to_add, lock_digest, locked_packages, provenance
 from governance.errors import GovernanceError
 from governance.ledger.log import Entry
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.champion import champion_release
 from governance.pipeline.ingest import snapshot_of
 from governance.pipeline.measure import measured_entry, measurements_of
@@ -34,8 +34,9 @@ def judge_candidate(run: Run, attempt: int) -> Step:
     _publish(run, candidate, entry, verdict)
     lineage = Lineage(
         [datasets.model_version(run.model, candidate.data["manifest"])]
-        + [datasets.measured(run.model, family) for family in FAMILIES],
-        [datasets.evidence_dataset(run.model, digest)],
+        + [datasets.measured(run.model, family, measured_entry(run, attempt, family).leaf) for family in FAMILIES],
+        [datasets.evidence_dataset(run.model, digest, **_facets(run, entry, verdict))],
+        facets.training(run, candidate, map(Measurement.from_dict, entry.data["evidence"]["measurements"])),
     )
     summary = {"verdict": str(verdict.outcome), "evidence": digest, "rules": _lines(verdict)}
     if verdict.may_be_released:
@@ -46,6 +47,12 @@ def judge_candidate(run: Run, attempt: int) -> Step:
     if attempt == 1 and may_search(run, verdict):
         return Step(summary, lineage, told)
     return Step(summary, lineage, told, failed=f"Blocked: {_why(verdict)}{_whom_to_add(run)}")
+
+
+def _facets(run: Run, entry: Entry, verdict: Verdict) -> Json:
+    said = f"Everything that people sign of {run.model} {run.version}: {verdict.outcome}."
+    judged = facets.evidence(entry.data["digest"], verdict, entry.data["evidence"])
+    return {**facets.described(run.spec, said), **judged}
 
 
 def judged(run: Run, attempt: int) -> tuple[Entry, Verdict]:

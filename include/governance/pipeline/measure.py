@@ -1,7 +1,7 @@
 """Measure some families of one attempt: facts for the judge, no limit in sight."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from governance.errors import InputError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry
 from governance.measures.operations import REPEATS
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.champion import champion_of, champion_release
 from governance.pipeline.ingest import groups_of, snapshot_of
 from governance.pipeline.run import Run, Step
@@ -42,14 +42,15 @@ READS_PROTECTED = ("fairness", "leakage", "robustness")
 def measure(run: Run, attempt: int, families: Sequence[str]) -> Step:
     """Measure some families, each once for the same candidate, data and code."""
     candidate = candidate_of(run, attempt)
-    material, numbers = Material(run, candidate), {}
+    material, measured = Material(run, candidate), {}
     for family in families:
         key = _key(run, candidate, family)
         entry = run.ledger.get(key)
         if entry is None:
             entry = run.record("measured", _data(attempt, family, candidate, FAMILIES[family](material)), key)
-        numbers[family] = len(entry.data["measurements"])
-    return Step({"measured": numbers}, _lineage(run, candidate, families))
+        measured[family] = entry
+    numbers = {family: len(entry.data["measurements"]) for family, entry in measured.items()}
+    return Step({"measured": numbers}, _lineage(run, candidate, measured))
 
 
 def measured_entry(run: Run, attempt: int, family: str) -> Entry:
@@ -70,14 +71,22 @@ def measurements_of(run: Run, attempt: int, family: str) -> list[Measurement]:
     return [Measurement.from_dict(one) for one in measured_entry(run, attempt, family).data["measurements"]]
 
 
-def _lineage(run: Run, candidate: Entry, families: Sequence[str]) -> Lineage:
+def _lineage(run: Run, candidate: Entry, measured: Mapping[str, Entry]) -> Lineage:
     """Rows and labels are the snapshot's, also where they come by way of the out-of-fold predictions."""
-    frozen = snapshot_of(run)
+    families, frozen = list(measured), snapshot_of(run)
     read = [datasets.model_version(run.model, candidate.data["manifest"])]
     read.append(datasets.snapshot_named(run.model, frozen.digest))
     if set(READS_PROTECTED) & set(families):
         read += datasets.protected_part(run.model, frozen)
-    return Lineage(read, [datasets.measured(run.model, family) for family in families])
+    release = champion_release(run) if set(BESIDE_CHAMPION) & set(families) else None
+    if release is not None:
+        read.append(datasets.endpoint(run.model, release.data["version"]))
+    wrote = [datasets.measured(run.model, family, measured[family].leaf) for family in families]
+    return Lineage(read, wrote, facets.training(run, candidate, _known(measured.values())))
+
+
+def _known(measured: Iterable[Entry]) -> list[Measurement]:
+    return [Measurement.from_dict(one) for entry in measured for one in entry.data["measurements"]]
 
 
 def _key(run: Run, candidate: Entry, family: str) -> str:

@@ -1,9 +1,56 @@
 """Release what was permitted, or say why not."""
 
-from governance.pipeline import datasets
+from collections.abc import Mapping
+from typing import Any
+
+from governance.catalog import ModelSpec
+from governance.ledger.log import Ledger
+from governance.pipeline import datasets, facets
 from governance.pipeline.run import Message, Run, Step
-from governance.records import Lineage
+from governance.records import Dataset, Lineage
 from governance.release import rollout
+from governance.review import entries
+from governance.settings import Settings
+
+PREDICTION = "prediction"
+"""What the column with the answer is called in lineage."""
+
+
+def served(
+    settings: Settings, ledger: Ledger, spec: ModelSpec, version: str, evidence: str, previous: Mapping[str, Any] | None
+) -> list[Dataset]:
+    """What a release, or a way back, leaves: the endpoint that serves a version, and the log of what it answers.
+
+    Args:
+        settings: Where things are.
+        ledger: The record.
+        spec: The model's.
+        version: What serves now.
+        evidence: The digest of what was signed of it.
+        previous: What served before: ``version`` and ``evidence``.
+    """
+    document = entries.evidence_entry(ledger, spec.name, evidence).data["evidence"]
+    manifest, registry = document["artifact"]["manifest"], document["model"]["registry_version"]
+    features = [name for name in spec.features if name not in document["training"].get("dropped", ())]
+    columns = [{"name": name, "type": "", "description": spec.features[name]} for name in features]
+    model = datasets.model_version(spec.name, manifest)
+    endpoint = datasets.endpoint(
+        spec.name,
+        version,
+        **facets.described(spec, f"{spec.title}, served."),
+        **facets.schema(columns),
+        **facets.same_columns(features, [model]),
+        **facets.deployment(settings.serving_url, version, registry, evidence, previous),
+    )
+    answer = {"name": PREDICTION, "type": "", "description": spec.target.meaning}
+    answers = datasets.predictions(
+        spec.name,
+        version,
+        **facets.described(spec, "What was asked and answered, one row a prediction."),
+        **facets.schema([*columns, answer]),
+        **facets.made_of(PREDICTION, features, endpoint),
+    )
+    return [endpoint, answers]
 
 
 def release(run: Run) -> Step:
@@ -14,9 +61,10 @@ def release(run: Run) -> Step:
     outcome = rollout.release(
         run.settings, run.ledger, model=run.model, run_id=run.run_id, actor=run.request.started_by
     )
+    about = (run.settings, run.ledger, run.spec, outcome.version, outcome.evidence, outcome.previous)
     lineage = Lineage(
         [datasets.permit(run.model, outcome.evidence), datasets.model_version(run.model, outcome.manifest)],
-        [datasets.endpoint(run.model, outcome.version)],
+        [] if outcome.reverted else served(*about),
     )
     path = f"/plugin/governance/review/{run.model}/{outcome.version}"
     if outcome.reverted:

@@ -11,6 +11,7 @@ from governance.errors import InputError
 from governance.ledger.log import Entry
 from governance.pipeline import datasets
 from governance.pipeline.operation import Operation
+from governance.pipeline.release import served
 from governance.pipeline.run import Message, Step
 from governance.records import Lineage
 from governance.release import rollback
@@ -24,13 +25,15 @@ def choose_target(operation: Operation) -> Step:
     asked = operation.asked.data
     found = rollback.targets(operation.settings, operation.ledger, operation.model, datetime.now(UTC))
     serving = asked["serving"]
-    return Step(
-        {
-            "serving": serving["version"] if serving else None,
-            "targets": [asked["to"]] if asked["to"] else [target.version for target in found],
-            "reason": asked["reason"],
-        }
-    )
+    summary = {
+        "serving": serving["version"] if serving else None,
+        "targets": [asked["to"]] if asked["to"] else [target.version for target in found],
+        "reason": asked["reason"],
+    }
+    read = [datasets.endpoint(operation.model, serving["version"])] if serving else []
+    asked_for = operation.ledger.get(asked["decision"]) if asked["decision"] else None
+    read += [datasets.decided(operation.model, asked_for.leaf)] if asked_for else []
+    return Step(summary, Lineage(read, [datasets.rollback(operation.model, operation.asked.leaf)]))
 
 
 def restore(operation: Operation) -> Step:
@@ -47,13 +50,21 @@ def restore(operation: Operation) -> Step:
         decision=asked["decision"],
     )
     summary = {"action": done.action, "version": done.version, "evidence": done.evidence, "tried": list(done.tried)}
+    asked_for = datasets.rollback(done.model, operation.asked.leaf)
     if done.action != "rolled_back":
-        return Step(summary)
+        return Step(summary, Lineage([asked_for]))
     entry = operation.ledger.get(done.entry)
     manifest = entry.data["manifest"] if entry else ""
     lineage = Lineage(
-        [datasets.permit(done.model, str(done.evidence)), datasets.model_version(done.model, manifest)],
-        [datasets.endpoint(done.model, str(done.version))],
+        [asked_for, datasets.permit(done.model, str(done.evidence)), datasets.model_version(done.model, manifest)],
+        served(
+            operation.settings,
+            operation.ledger,
+            operation.spec,
+            str(done.version),
+            str(done.evidence),
+            asked["serving"],
+        ),
     )
     return Step(summary, lineage)
 
@@ -66,7 +77,11 @@ def open_incident(operation: Operation) -> Step:
     path = f"/plugin/governance/incidents/{operation.model}"
     message = Message(entry.key, entry.data["cause"], text, path, incidents.id_of(entry))
     failed = None if entry.data["cause"] == "rolled_back" else text
-    return Step({"incident": incidents.id_of(entry)}, messages=[message], failed=failed)
+    lineage = Lineage(
+        [datasets.rollback(operation.model, operation.asked.leaf)],
+        [datasets.incident(operation.model, incidents.id_of(entry))],
+    )
+    return Step({"incident": incidents.id_of(entry)}, lineage, [message], failed=failed)
 
 
 def _change(operation: Operation) -> Entry:

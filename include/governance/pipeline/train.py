@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from governance.canonical import digest_of_bytes
 from governance.code import lock_digest
@@ -12,11 +13,11 @@ from governance.data import snapshots
 from governance.errors import InputError, TamperedError
 from governance.keys import Signer
 from governance.ledger.log import Entry
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.ingest import groups_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.validate import validation_of
-from governance.records import Lineage
+from governance.records import Dataset, Lineage
 from governance.training import tracking
 from governance.training.artifacts import describe, verify_artifact
 from governance.training.candidate import OUT_OF_FOLD, Candidate, train_candidate
@@ -143,8 +144,22 @@ def summary_of(entry: Entry) -> dict[str, Any]:
 
 def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
     """A candidate is made of a snapshot; its protected part decides which rows are in which fold, and no more."""
-    return Lineage(
-        datasets.whole_snapshot(run.model, frozen), [datasets.model_version(run.model, entry.data["manifest"])]
+    read = datasets.whole_snapshot(run.model, frozen)
+    return Lineage(read, [made_of(run, frozen, entry)], facets.training(run, entry))
+
+
+def made_of(run: Run, frozen: "Snapshot", entry: Entry) -> Dataset:
+    """A model version as it is written: its features are columns of the snapshot."""
+    features, snapshot = entry.data["features"], datasets.snapshot_named(run.model, frozen.digest)
+    columns = [one for one in facets.columns_of(run.spec, frozen) if one["name"] in set(features)]
+    said = f"{run.spec.title}: a version of the model, signed by the pipeline."
+    return datasets.model_version(
+        run.model,
+        entry.data["manifest"],
+        **facets.described(run.spec, said),
+        **facets.schema(columns),
+        **facets.same_columns([one["name"] for one in columns], [snapshot]),
+        **facets.model(run, entry, lock_digest(run.settings)),
     )
 
 
@@ -161,7 +176,17 @@ def tags_of(run: Run, attempt: int) -> dict[str, str]:
         "governance.dirty": str(bool(run.code.uncommitted)).lower(),
         "governance.seed": str(run.seed),
         "governance.started_by": run.request.started_by,
+        **_lineage_link(run),
     }
+
+
+def _lineage_link(run: Run) -> dict[str, str]:
+    """Return where Marquez shows what the model was made of, where there is one; its facet points back."""
+    if run.settings.marquez_url is None:
+        return {}
+    one = datasets.model_version(run.model, "")
+    url = run.settings.marquez_url.rstrip("/")
+    return {"governance.lineage": f"{url}/lineage/dataset/{one.namespace}/{quote(one.name, safe='')}"}
 
 
 def record_of(
@@ -180,6 +205,7 @@ def record_of(
         "out_of_fold": out_of_fold,
         "features": features,
         "consistency": candidate.consistency.to_dict(),
+        "algorithm": candidate.algorithm,
         "artifact": {
             "manifest": candidate.manifest.digest,
             "files": [dict(file) for file in candidate.manifest.files],

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from governance.canonical import digest_of_bytes
 from governance.data import snapshots
-from governance.data.contracts import ContractResult, run_contract
+from governance.data.contracts import ContractResult, ExpectationResult, run_contract
 from governance.data.snapshots import Snapshot
 from governance.errors import RefusedError
 from governance.ledger.log import Entry
-from governance.pipeline import datasets
+from governance.pipeline import datasets, facets
 from governance.pipeline.ingest import snapshot_of
 from governance.pipeline.run import Message, Run, Step
 from governance.records import Lineage
@@ -64,7 +64,8 @@ def whole(frozen: Snapshot) -> "pd.DataFrame":
 
 
 def _validate(run: Run, frozen: Snapshot, key: str) -> Entry:
-    result = run_contract(whole(frozen), run.spec.contract)
+    frame = whole(frozen)
+    result = run_contract(frame, run.spec.contract)
     breaches = [one.sentence for one in result.expectations if not one.success and one.severity == "critical"]
     data = {
         "snapshot": frozen.digest,
@@ -73,9 +74,19 @@ def _validate(run: Run, frozen: Snapshot, key: str) -> Entry:
         "expectations": len(result.expectations),
         "breaches": breaches,
         "warnings": [one.sentence for one in result.expectations if not one.success and one.severity != "critical"],
+        "rows": result.rows,
+        "assertions": [_assertion(one) for one in result.expectations],
+        "nulls": {str(name): int(count) for name, count in frame.isna().sum().items()},
         **(_quarantined(run, frozen, result) if not result.success else {"page": None}),
     }
     return run.record("validation", data, key)
+
+
+def _assertion(result: ExpectationResult) -> dict[str, object]:
+    """Return what came of an expectation, in OpenLineage's words."""
+    column = {} if result.column is None else {"column": result.column}
+    severity = "error" if result.severity == "critical" else "warn"
+    return {"assertion": result.type, **column, "success": result.success, "severity": severity}
 
 
 def _quarantined(run: Run, frozen: Snapshot, result: ContractResult) -> dict[str, str]:
@@ -131,7 +142,11 @@ def _breach(run: Run, entry: Entry) -> str:
 
 def _lineage(run: Run, frozen: Snapshot, entry: Entry, said: str) -> Lineage:
     contract = entry.data["contract"]
+    names, protected = facets.apart(run.spec, frozen)
+    found = facets.quality(entry, names, whole=True)
+    read = [datasets.snapshot_named(run.model, frozen.digest, **found)]
+    read += datasets.protected_part(run.model, frozen, **facets.quality(entry, protected, whole=False))
     return Lineage(
-        [*datasets.whole_snapshot(run.model, frozen), datasets.contract(run.model, contract)],
+        [*read, datasets.contract(run.model, contract)],
         [datasets.validation(run.model, frozen.digest, contract, said)],
     )

@@ -4,8 +4,10 @@ Read by the approval sensor and its trigger, with public keys only. The answer i
 watches the run; release verifies the permit by itself (:mod:`governance.release.verify`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from governance.catalog import People, people_of
 from governance.errors import InputError, RefusedError, TamperedError
@@ -24,10 +26,13 @@ class Answer:
     Attributes:
         status: ``pending``, ``approved``, ``denied``, ``expired`` or ``void``.
         sentence: Who, when and why.
+        decisions: What those who hold the role decided, as far as it is told: ``person`` (a pseudonymous id),
+            ``role``, ``answer``, ``decided_at`` …
     """
 
     status: str
     sentence: str
+    decisions: tuple[Mapping[str, Any], ...] = ()
 
 
 def evidence_to_sign(ledger: Ledger, model: str, run_id: str) -> Entry:
@@ -62,7 +67,8 @@ def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) 
     reject = next((one.decision for one in decisions if one.decision["answer"] == "reject"), None)
     if reject:
         by, title = people.name(reject["person"]), people.role_title(reject["role"])
-        return Answer("denied", f"{by} ({title}) rejected evidence {digest[:16]}: {_comment(ledger, reject)}")
+        sentence = f"{by} ({title}) rejected evidence {digest[:16]}: {_comment(ledger, reject)}"
+        return Answer("denied", sentence, (reject,))
     missing = approvals.missing_roles(decisions, policy)
     instead = _instead_of_signatures(settings, ledger, digest, people) if missing else None
     if instead:
@@ -71,8 +77,9 @@ def answer_of_role(settings: Settings, ledger: Ledger, entry: Entry, role: str) 
         sentence = "All have signed, but there is no permit: one of them approves once more, or reads why not."
         return Answer("pending", sentence)
     if role not in missing:
-        names = [people.name(o.decision["person"]) for o in decisions if o.decision["role"] == role]
-        return Answer("approved", f"{' and '.join(names)} signed evidence {digest[:16]} as {people.role_title(role)}.")
+        mine = tuple(one.decision for one in decisions if one.decision["role"] == role)
+        names = " and ".join(people.name(one["person"]) for one in mine)
+        return Answer("approved", f"{names} signed evidence {digest[:16]} as {people.role_title(role)}.", mine)
     return _still_waiting(entry, role, people)
 
 

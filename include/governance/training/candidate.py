@@ -84,6 +84,7 @@ class Candidate:
             has seen them: for how it answers as a whole, never for performance.
         consistency: Whether both answer alike.
         task: What it answers.
+        algorithm: The class of its estimator; ``None`` where it was read back from files.
     """
 
     folder: Path
@@ -93,6 +94,7 @@ class Candidate:
     final: "pd.DataFrame"
     consistency: Consistency
     task: Task
+    algorithm: str | None = None
 
     @property
     def artifact(self) -> Path:
@@ -144,7 +146,14 @@ def train_candidate(
     model = _reopened(writing / ARTIFACT, manifest, fitter)
     final = _final_scores(model, fitter, plan)
     scores.setdefault(JUDGING, final)
-    return _written(writing, folder, recipe, manifest, _tables(scores, final, fitter, recipe), fitter.data.task)
+    made = _written(writing, folder, recipe, manifest, _tables(scores, final, fitter, recipe), fitter.data.task)
+    return replace(made, algorithm=algorithm_of(estimator))
+
+
+def algorithm_of(estimator: Any) -> str:
+    """Return the class that learns, of a pipeline its last step: ``HistGradientBoostingClassifier``."""
+    steps = getattr(estimator, "steps", None)
+    return algorithm_of(steps[-1][1]) if steps else type(estimator).__name__
 
 
 def described_by(description: Description, recipe: Recipe) -> Description:

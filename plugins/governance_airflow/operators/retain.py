@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from governance_airflow import lineage
+
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 
@@ -27,4 +30,14 @@ class RetainOperator(BaseOperator):
         except GovernanceError as error:
             self.log.error("%s", error)
             raise AirflowFailException(str(error)) from None
+        self.until = context["dag_run"].run_after.isoformat()
         return {**gone.__dict__}
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
+        """Say that the predictions of all models were looked at, and which moment that was."""
+        from governance.pipeline.datasets import retained
+        from governance.records import Lineage
+
+        until = getattr(self, "until", None)
+        looked_at = retained(until) if until else []
+        return lineage.of(Lineage(looked_at[:1], looked_at[1:]))

@@ -6,6 +6,7 @@ OpenLineage, its messages into Slack. What a step does stands in ``include/gover
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -14,6 +15,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from governance_airflow import lineage, notify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
@@ -68,10 +71,14 @@ class StepOperator(BaseOperator):
 
     def work(self, context: Context) -> tuple[Run | Operation, Step]:
         """Run the step, and return what it is part of and what it left behind."""
+        run = self.opened(context)
+        return run, self.function()(run, **self.arguments)
+
+    def function(self) -> Callable[..., Step]:
+        """Return the step's function."""
         from governance.pipeline import step
 
-        run = self.opened(context)
-        return run, step(self.step)(run, **self.arguments)
+        return step(self.step)
 
     def opened(self, context: Context) -> Run | Operation:
         """Open what the step is part of: a run that makes a new version, or a rollback."""
@@ -81,7 +88,11 @@ class StepOperator(BaseOperator):
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say what the step read and wrote, as far as it got: Airflow asks after a skip and a failure, too."""
-        return lineage.of(getattr(self, "lineage", None))
+        from governance.code import place_of
+        from governance.settings import load_settings
+
+        place = place_of(load_settings(), Path(self.function().__code__.co_filename))
+        return lineage.of(getattr(self, "lineage", None), place=place)
 
     get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 

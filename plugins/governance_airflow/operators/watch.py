@@ -14,9 +14,13 @@ from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from governance_airflow import lineage
 from governance_airflow.operators.step import StepOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from governance.monitoring.watch import Watch
@@ -45,10 +49,13 @@ class WatchOperator(StepOperator):
 
     def take_step(self, watch: Watch) -> Step:
         """Run the step on a window."""
+        return self.function()(watch, **self.arguments)
+
+    def function(self) -> Callable[..., Step]:
+        """Return the step's function."""
         from governance.monitoring import step
 
-        done: Step = step(self.step)(watch, **self.arguments)
-        return done
+        return step(self.step)
 
     def opened(self, context: Context) -> Run:
         """Open what messages are entered under."""
@@ -118,11 +125,18 @@ class ActOperator(TriggerDagRunOperator):
             raise AirflowFailException(str(error)) from None
         if isinstance(order, str):
             raise AirflowSkipException(order)
+        self.lineage = order.lineage
         if context["ti"].get_dr_count(dag_id=self.trigger_dag_id, run_ids=[order.run_id]):
             self.log.info("%s was started by this decision before: run %s.", self.trigger_dag_id, order.run_id)
             return
         self.trigger_run_id, self.conf = order.run_id, order.conf
         super().execute(context)
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
+        """Say which decision was carried out; a task that had nothing to carry out read nothing."""
+        return lineage.of(getattr(self, "lineage", None))
+
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete
 
 
 def open_watch_of(context: Context, model: str) -> Watch:

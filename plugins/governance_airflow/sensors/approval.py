@@ -29,6 +29,10 @@ SECONDS_AFTER_A_FALSE_ALARM = 10.0
 """The same, once the trigger fired and the ledger says otherwise here: each time costs a process."""
 
 
+class NotSignedError(ToldError):
+    """Nobody will sign any more. Its text names people, so lineage does not tell it."""
+
+
 class ApprovalSensor(BaseSensorOperator):
     """Waits for the decisions of one role over this run's evidence.
 
@@ -73,7 +77,7 @@ class ApprovalSensor(BaseSensorOperator):
         run = open_run_of(context, self.model)
         entry = evidence_to_sign(run.ledger, self.model, run.run_id)
         answer = answer_of_role(run.settings, run.ledger, entry, self.role)
-        self.evidence = entry.data["digest"]
+        self.evidence, self.decisions = entry.data["digest"], answer.decisions
         # What people wrote can be erased, so it is read on the page and kept in no log.
         sentence = f"{answer.sentence} {notify.review_page(run, entry)}"
         self.log.info("%s", sentence)
@@ -86,7 +90,7 @@ class ApprovalSensor(BaseSensorOperator):
                 key=f"{answer.status}:{self.evidence}",
             )
             notify.tell(run, [notify.ended(run, entry, answer)])
-            raise ToldError(sentence)
+            raise NotSignedError(sentence)
         return {"evidence": self.evidence, "role": self.role, "signed": answer.sentence}
 
     def _wait(self, context: Context, poll_seconds: float) -> NoReturn:
@@ -96,11 +100,15 @@ class ApprovalSensor(BaseSensorOperator):
 
     def get_openlineage_facets_on_complete(self, _: Any) -> OperatorLineage[Any, Any]:
         """Say which evidence was waited for, and that it was signed."""
-        return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, signed=True)
+        return self._lineage()
 
     def get_openlineage_facets_on_failure(self, _: Any) -> OperatorLineage[Any, Any]:
-        """Say which evidence was waited for, as far as it was found: nobody signed it."""
-        return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, signed=False)
+        """Say which evidence was waited for, as far as it was found, and who rejected it, if somebody did."""
+        return self._lineage()
+
+    def _lineage(self) -> OperatorLineage[Any, Any]:
+        decisions = getattr(self, "decisions", ())
+        return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, decisions)
 
 
 _ENDS = {"expired": "expired", "denied": "rejected", "void": "rejected"}

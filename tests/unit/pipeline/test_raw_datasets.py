@@ -37,7 +37,7 @@ def test_each_kind_of_source_has_its_name(tmp_path, source, namespace, name):
 def test_a_version_that_was_asked_for_is_told(tmp_path, source):
     (dataset,) = raw(source, tmp_path)
 
-    assert dataset.facets == {"version": "7"}
+    assert dataset.facets == {"version": {"datasetVersion": "7"}}
     assert "@" not in dataset.name
 
 

@@ -22,6 +22,10 @@ def names(sides) -> list[str]:
     return [dataset.name for dataset in sides]
 
 
+def version(known) -> str:
+    return known["version"]["datasetVersion"]
+
+
 def facets(sides, name) -> dict:
     return next(dict(dataset.facets) for dataset in sides if dataset.name == f"{MODEL}/{name}")
 
@@ -33,7 +37,8 @@ def run(run_of, monkeypatch):
     ingest(run)
     for attempt in (1, 2):
         candidate = {
-            "attempt": attempt, "manifest": MANIFEST, "registry_version": attempt, "training": {"seed": 0}
+            "attempt": attempt, "manifest": MANIFEST, "registry_version": attempt, "training": {"seed": 0},
+            "mlflow_run": "r-1", "features": ["age", "income"], "artifact": {"files": []},
         }  # fmt: skip
         run.record("candidate", candidate, f"candidate-{attempt}")
     for family in FAMILIES:
@@ -56,10 +61,10 @@ def test_ingest_writes_both_parts_each_with_its_own_columns(run):
 
     assert names(lineage.inputs) == ["tiny.csv"]
     assert names(lineage.outputs) == ["tiny/snapshot", "tiny/protected"]
-    assert [column["name"] for column in data["columns"]] == ["age", "approve", "debt", "income", "kind"]
-    assert apart["columns"] == [{"name": "group", "type": "string", "description": "group"}]
-    assert data["version"] == snapshot_of(run).digest
-    assert apart["version"] == snapshot_of(run).parts[PROTECTED].digest
+    assert [column["name"] for column in data["schema"]["fields"]] == ["age", "approve", "debt", "income", "kind"]
+    assert apart["schema"]["fields"] == [{"name": "group", "type": "string", "description": "group"}]
+    assert version(data) == snapshot_of(run).digest
+    assert version(apart) == snapshot_of(run).parts[PROTECTED].digest
 
 
 def test_a_model_without_protected_attributes_has_no_protected_part(world, run_of):
@@ -79,7 +84,7 @@ def test_validate_writes_what_came_of_the_contract(world, run_of, monkeypatch, a
     run = run_of(GOVERNANCE_MLFLOW_URL="http://mlflow.test")
     ingest(run)
     lineage = validate.validate(run).lineage
-    said = facets(lineage.outputs, "validation")["documentation"]
+    said = facets(lineage.outputs, "validation")["documentation"]["description"]
 
     assert names(lineage.inputs) == ["tiny/snapshot", "tiny/protected", "tiny/contract"]
     assert names(lineage.outputs) == ["tiny/validation"]
@@ -93,7 +98,7 @@ def test_measuring_reads_the_snapshot_and_its_protected_part_only_where_groups_a
     assert names(lineage.inputs)[:2] == ["tiny/model", "tiny/snapshot"]
     assert ("tiny/protected" in names(lineage.inputs)) == (family in ("fairness", "leakage", "robustness"))
     assert names(lineage.outputs) == [f"tiny/{family}"]
-    assert facets(lineage.inputs, "snapshot")["version"] == snapshot_of(run).digest
+    assert version(facets(lineage.inputs, "snapshot")) == snapshot_of(run).digest
 
 
 @pytest.mark.parametrize("may_be_released", [True, False])
@@ -109,14 +114,14 @@ def test_a_skipped_search_has_read_the_evidence(run, verdict, monkeypatch, may_b
 @pytest.mark.parametrize("chosen", [True, False])
 def test_a_search_reads_the_blocked_model_and_both_parts_of_the_snapshot(run, verdict, monkeypatch, chosen):
     monkeypatch.setattr(alternatives, "may_search", lambda *_: True)
-    entry = SimpleNamespace(data={"tried": [{"chosen": chosen, "label": "threshold 0.1"}]})
+    entry = SimpleNamespace(leaf="f" * 64, data={"tried": [{"chosen": chosen, "label": "threshold 0.1"}]})
     made = run.last("candidate", attempt=2) if chosen else None
     monkeypatch.setattr(alternatives, "_search_and_make", lambda *_: (entry, made))
     monkeypatch.setattr(type(run), "version", "1.0.0")
     done = search_alternatives(run)
 
     assert names(done.lineage.inputs) == ["tiny/evidence", "tiny/model", "tiny/snapshot", "tiny/protected"]
-    assert names(done.lineage.outputs) == (["tiny/model"] if chosen else [])
+    assert names(done.lineage.outputs) == ["tiny/tried", *(["tiny/model"] if chosen else [])]
 
 
 def test_what_is_new_reads_well_where_the_graph_cuts():

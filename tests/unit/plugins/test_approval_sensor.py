@@ -244,8 +244,10 @@ def test_lineage_says_what_was_signed(task, office):
     lineage = DefaultExtractor(task).extract_on_complete(None)
 
     assert names(lineage.inputs) == ["loan/evidence"]
-    assert lineage.inputs[0].facets["version"].datasetVersion == digest
+    assert lineage.inputs[0].facets["version"]["datasetVersion"] == digest
     assert names(lineage.outputs) == ["loan/signed/compliance"]
+    signed = lineage.outputs[0].facets["governance_approval"]["decisions"]
+    assert [(one["person"], one["answer"]) for one in signed] == [("p-2b95", "approve")]
 
 
 def test_lineage_of_an_approval_that_failed_names_the_evidence_and_no_signature(task, office):
@@ -253,7 +255,7 @@ def test_lineage_of_an_approval_that_failed_names_the_evidence_and_no_signature(
     end_of(task)
     lineage = DefaultExtractor(task).extract_on_failure(None)
 
-    assert [dataset.facets["version"].datasetVersion for dataset in lineage.inputs] == [digest]
+    assert [dataset.facets["version"]["datasetVersion"] for dataset in lineage.inputs] == [digest]
     assert lineage.outputs == []
 
 

@@ -11,7 +11,8 @@ from tests.unit.plugins.airflow_task import RUN_ID, Step, context, message, name
 
 READ_AND_WROTE = Lineage(
     [Dataset("file", "applications.csv")],
-    [Dataset("governance", "loan/snapshot", {"version": "16a0", "columns": [{"name": "apr", "type": "double"}]})],
+    [Dataset("governance", "loan/snapshot", {"version": {"datasetVersion": "16a0"}})],
+    {"governance_trainingRun": {"attempt": 1}},
 )
 
 
@@ -221,8 +222,9 @@ def test_lineage_says_what_the_step_read_and_wrote(task, step_does):
 
     assert names(lineage.inputs) == ["applications.csv"]
     assert names(lineage.outputs) == ["loan/snapshot"]
-    assert lineage.outputs[0].facets["version"].datasetVersion == "16a0"
-    assert [field.name for field in lineage.outputs[0].facets["schema"].fields] == ["apr"]
+    assert lineage.outputs[0].facets["version"]["datasetVersion"] == "16a0"
+    assert lineage.run_facets["governance_trainingRun"]["attempt"] == 1
+    assert lineage.job_facets["sourceCodeLocation"]["path"] == "tests/unit/plugins/test_step_operator.py"
 
 
 def test_lineage_is_there_when_the_run_ends_here(task, step_does):

@@ -8,6 +8,7 @@ from governance.settings import load_settings
 from stack import environment
 from stack.layout import PORTS, Layout
 from stack.services import IDENTITIES, identity_environment, services
+from stack.supervisor import Stack
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def by_name(layout: Layout) -> dict:
 
 
 def test_these_services_make_up_the_system(by_name: dict) -> None:
-    expected = {"mlflow", "airflow", "execution", "scheduler", "dag-processor", "triggerer", "serving"}
+    expected = {"mlflow", "airflow", "execution", "scheduler", "dag-processor", "triggerer", "serving", "lineage"}
     assert set(by_name) == expected
 
 
@@ -35,6 +36,7 @@ def test_the_settings_of_every_identity_are_ones_that_the_core_knows(layout: Lay
         ("review", "review", False, True),
         ("serving", "serving", False, False),
         ("client", "auditor", False, False),
+        ("lineage", "pipeline", False, False),
     ],
 )
 def test_an_identity_gets_its_own_role_and_key_and_no_other(
@@ -88,10 +90,28 @@ def test_every_service_listens_on_loopback_and_on_its_own_port(layout: Layout, b
         assert command[command.index("--port") + 1] == str(layout.ports[name])
 
 
-def test_lineage_is_appended_to_a_file_in_the_state_folder(layout: Layout, by_name: dict) -> None:
-    transport = json.loads(by_name["scheduler"].environment["AIRFLOW__OPENLINEAGE__TRANSPORT"])
-    assert (transport["type"], transport["append"]) == ("file", True)
-    assert Path(transport["log_file_path"]).is_relative_to(layout.state)
+def test_lineage_of_every_process_of_airflow_goes_to_our_outbox(by_name: dict) -> None:
+    from openlineage.client.transport.factory import DefaultTransportFactory
+
+    from governance_airflow.transport import OutboxTransport
+
+    for name in ("airflow", "execution", "scheduler", "dag-processor", "triggerer"):
+        transport = json.loads(by_name[name].environment["AIRFLOW__OPENLINEAGE__TRANSPORT"])
+        assert type(DefaultTransportFactory().create(transport)) is OutboxTransport
+
+
+def test_what_delivers_lineage_writes_as_the_pipeline_has_no_key_and_runs_only_where_there_is_a_marquez(
+    layout: Layout, by_name: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(by_name["lineage"].environment)
+    assert settings.ledger_url == layout.ledger_url("pipeline")
+    assert (settings.artifact_key, settings.review_key) == (None, None)
+    monkeypatch.delenv("MARQUEZ_URL", raising=False)
+    assert "lineage" not in [service.name for service in Stack(tmp_path).wanted()]
+    monkeypatch.setenv("MARQUEZ_URL", "http://marquez:5000")
+    assert "lineage" in [service.name for service in Stack(tmp_path).wanted()]
+    complete = environment.complete(by_name["lineage"].environment, layout, {})
+    assert load_settings(complete).marquez_url == "http://marquez:5000"
 
 
 def test_secrets_of_the_surrounding_shell_do_not_reach_a_service(

@@ -1,0 +1,121 @@
+-- The outbox of lineage: every OpenLineage event as it was emitted, and whether Marquez has it.
+--
+-- Applied by a superuser after ledger/schema.sql (which makes the roles), in one transaction, as often as one likes.
+-- `pipeline`, `review` and `serving` may append, through one function; `pipeline`, `review` and `auditor` read.
+-- `pipeline` and `auditor` may note what was delivered, which changes no event: lost notes cost a second delivery.
+-- Nobody who logs in owns any of it, and nobody may change or delete an event.
+
+SELECT pg_advisory_xact_lock(hashtextextended('governance lineage schema', 0));
+
+CREATE SCHEMA IF NOT EXISTS lineage;
+ALTER SCHEMA lineage OWNER TO governance_owner;
+
+-- `id` is the SHA-256 of the event's text: the same event twice is kept once. json, not jsonb: it is sent as it came.
+-- An event that is about no run (of a job or a data set alone) has none. `refusal` says why Marquez will never take it.
+CREATE TABLE IF NOT EXISTS lineage.event (
+    number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id           text NOT NULL UNIQUE,
+    event        json NOT NULL,
+    run_id       text,
+    job          text,
+    kind         text,
+    event_time   timestamptz NOT NULL,
+    writer       text NOT NULL,
+    kept_at      timestamptz NOT NULL,
+    delivered_at timestamptz,
+    refused_at   timestamptz,
+    refusal      text
+);
+CREATE INDEX IF NOT EXISTS event_to_deliver ON lineage.event (number)
+    WHERE delivered_at IS NULL AND refused_at IS NULL;
+CREATE INDEX IF NOT EXISTS event_set_aside ON lineage.event (number) WHERE refused_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS event_by_run ON lineage.event (run_id);
+CREATE INDEX IF NOT EXISTS event_by_job ON lineage.event (job, number);
+
+-- Which data sets an event names, copied out of it for the indexes: who asks what used one reads no other event.
+CREATE TABLE IF NOT EXISTS lineage.touched (
+    event     bigint NOT NULL,
+    direction text NOT NULL CHECK (direction IN ('input', 'output')),
+    namespace text NOT NULL,
+    name      text NOT NULL,
+    version   text
+);
+CREATE INDEX IF NOT EXISTS touched_by_dataset ON lineage.touched (namespace, name, event);
+CREATE INDEX IF NOT EXISTS touched_by_event ON lineage.touched (event);
+CREATE INDEX IF NOT EXISTS touched_by_version ON lineage.touched (version) WHERE version IS NOT NULL;
+
+-- Keep events, in this order; returns how many were not there yet. Codes: GE001 not an event.
+CREATE OR REPLACE FUNCTION lineage.append(given text[]) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $function$
+DECLARE
+    one   text;
+    about json;
+    added bigint;
+    many  int := 0;
+BEGIN
+    FOREACH one IN ARRAY given LOOP
+        BEGIN
+            about := one::json;
+            INSERT INTO lineage.event (id, event, run_id, job, kind, event_time, writer, kept_at)
+            VALUES (encode(sha256(convert_to(one, 'UTF8')), 'hex'), about, about #>> '{run,runId}', about #>> '{job,name}',
+                about ->> 'eventType', (about ->> 'eventTime')::timestamptz, session_user, clock_timestamp())
+            ON CONFLICT (id) DO NOTHING RETURNING number INTO added;
+            CONTINUE WHEN added IS NULL;
+            INSERT INTO lineage.touched (event, direction, namespace, name, version)
+            SELECT DISTINCT added, side.direction, d.item ->> 'namespace', d.item ->> 'name',
+                d.item #>> '{facets,version,datasetVersion}'
+            FROM (VALUES ('input', about -> 'inputs'), ('output', about -> 'outputs')) AS side (direction, items),
+                LATERAL json_array_elements(CASE WHEN json_typeof(side.items) = 'array' THEN side.items ELSE '[]' END)
+                AS d (item);
+            many := many + 1;
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            RAISE EXCEPTION 'Expected an OpenLineage event, found: %.', SQLERRM USING ERRCODE = 'GE001';
+        END;
+    END LOOP;
+    RETURN many;
+END
+$function$;
+
+-- Note what became of events: delivered where `why` is null, set aside for that reason otherwise.
+CREATE OR REPLACE FUNCTION lineage.settle(numbers bigint[], why text) RETURNS void
+LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+    UPDATE lineage.event SET
+        delivered_at = CASE WHEN why IS NULL THEN clock_timestamp() END,
+        refused_at = CASE WHEN why IS NOT NULL THEN clock_timestamp() END,
+        refusal = why
+    WHERE number = ANY (numbers);
+$function$;
+
+-- Let everything be delivered once more: to a Marquez that begins with an empty database.
+CREATE OR REPLACE FUNCTION lineage.redeliver() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    many bigint;
+BEGIN
+    UPDATE lineage.event SET delivered_at = NULL, refused_at = NULL, refusal = NULL
+    WHERE delivered_at IS NOT NULL OR refused_at IS NOT NULL;
+    GET DIAGNOSTICS many = ROW_COUNT;
+    RETURN many;
+END
+$function$;
+
+ALTER TABLE lineage.event OWNER TO governance_owner;
+ALTER TABLE lineage.touched OWNER TO governance_owner;
+ALTER FUNCTION lineage.append(text[]) OWNER TO governance_owner;
+ALTER FUNCTION lineage.settle(bigint[], text) OWNER TO governance_owner;
+ALTER FUNCTION lineage.redeliver() OWNER TO governance_owner;
+
+REVOKE ALL ON SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
+REVOKE ALL ON ALL TABLES IN SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
+GRANT USAGE ON SCHEMA lineage TO pipeline, review, serving, auditor;
+GRANT SELECT ON lineage.event, lineage.touched TO pipeline, review, auditor;
+GRANT EXECUTE ON FUNCTION lineage.append(text[]) TO pipeline, review, serving;
+GRANT EXECUTE ON FUNCTION lineage.settle(bigint[], text), lineage.redeliver() TO pipeline, auditor;
