@@ -19,11 +19,17 @@ def ensure_keys(layout: Layout) -> None:
             _make(layout, name)
 
 
-def _make(layout: Layout, name: str) -> None:
+def make_pair() -> tuple[str, str]:
+    """Return a new private key and its public half, as PEM."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+def _make(layout: Layout, name: str) -> None:
+    private, public = make_pair()
     layout.public_keys.mkdir(parents=True, exist_ok=True)
     # The private half last: its presence says that the pair is complete.
-    write_whole(layout.public_keys / f"{name}.pem", public.decode())
-    write_private(layout.private_key(name), private.decode())
+    write_whole(layout.public_keys / f"{name}.pem", public)
+    write_private(layout.private_key(name), private)

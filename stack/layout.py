@@ -61,6 +61,16 @@ class Layout:
     ports: dict[str, int]
 
     @property
+    def listen(self) -> str:
+        """Address that a service listens on."""
+        return HOST
+
+    @property
+    def executor(self) -> str:
+        """Airflow's executor: tasks are forked by the scheduler."""
+        return "LocalExecutor"
+
+    @property
     def logs(self) -> Path:
         """Folder of the log files, one per service."""
         return self.state / "logs"

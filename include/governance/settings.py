@@ -40,7 +40,7 @@ class Settings:
         artifact_key: Private key that signs model files; the pipeline's, absent elsewhere.
         review_key: Private key that signs decisions and permits; the API server's, absent elsewhere.
         public_keys: Folder of the public keys that signatures are checked with.
-        serving_url: The scoring service.
+        serving_url: The scoring service; its replicas, with commas between them, where there are several.
         airflow_url: Airflow's API server, for links and for the command line.
         advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
         metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
