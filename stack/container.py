@@ -11,6 +11,7 @@ names it.
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,9 @@ ANSWERS = {
     "serving": "/health",
 }
 """Service → what it answers on its own port."""
+
+WITNESS_SECONDS = 300
+"""It looks every minute; a large ledger takes some of that."""
 
 APP = "airflow.providers.celery.executors.celery_executor.app"
 PING = ("celery", "-A", APP, "inspect", "ping", "--destination", f"celery@{socket.gethostname()}")
@@ -61,6 +65,7 @@ def _run(given: list[str], layout: Production) -> int:
 def start(layout: Production, service: Service, command: Sequence[str] = ()) -> int:
     """Become a service, or run a command as it would; does not return."""
     layout.airflow_home.mkdir(parents=True, exist_ok=True)
+    layout.copy_private_keys()
     if service.command[0] == "airflow":
         write_files(layout)
     program, *rest = service.command
@@ -81,10 +86,16 @@ def works(layout: Production, name: str) -> bool:
         raise StackError(f"Expected a service ({', '.join(SERVICES)}), found {name!r}.")
     if name in ANSWERS:
         return health.answers(f"http://localhost:{layout.ports[name]}{ANSWERS[name]}")
+    if name == "witness":
+        return _is_fresh(layout.state / "witness" / "checkpoints.jsonl")
     if name == "lineage":
         return health.answers(f"{layout.url('marquez')}/api/v1/namespaces")
     parts = health.get_json(f"http://{layout.addresses['airflow']}/api/v2/monitor/health") or {}
     return bool(parts.get(name.replace("-", "_"), {}).get("status") == "healthy")
+
+
+def _is_fresh(file: Path) -> bool:
+    return file.exists() and time.time() - file.stat().st_mtime < WITNESS_SECONDS
 
 
 if __name__ == "__main__":

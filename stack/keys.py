@@ -1,6 +1,7 @@
 """Ed25519 key pairs as PEM files, made at first start.
 
-``artifact`` belongs to the pipeline and signs model files, ``review`` to the API server and signs decisions. The
+``artifact`` belongs to the pipeline and signs model files, ``review`` to the API server and signs decisions,
+``witness`` to the one who checks the ledger from outside. The
 private halves are files of mode 0600; under one operating-system user that separates nothing (see :mod:`stack`).
 """
 
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stack.layout import Layout, write_private, write_whole
 
-KEYS = ("artifact", "review")
+KEYS = ("artifact", "review", "witness")
 
 
 def ensure_keys(layout: Layout) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stack.databases import DATABASES, LOGINS
 from stack.errors import StackError
-from stack.layout import Layout
+from stack.layout import Layout, write_private
 from stack.services import (
     EVERYWHERE,
     Service,
@@ -64,6 +64,7 @@ class Production(Layout):
     Attributes:
         addresses: Service → ``host:port``; with commas between them where it runs several times.
         secrets: Folder of the secrets that this container may read.
+        keys: Folder in memory, for the private keys among them.
         public_keys_folder: Folder of the public keys.
         listens: Address that services listen on.
         public_url: Airflow as people reach it.
@@ -71,6 +72,7 @@ class Production(Layout):
 
     addresses: Mapping[str, str]
     secrets: Path
+    keys: Path
     public_keys_folder: Path
     listens: str
     public_url: str
@@ -86,6 +88,7 @@ class Production(Layout):
             ports=ports,
             addresses=addresses,
             secrets=Path(environment.get("STACK_SECRETS") or _SECRETS),
+            keys=Path(environment.get("STACK_KEYS") or "/run/governance"),
             public_keys_folder=Path(environment.get("STACK_PUBLIC_KEYS") or "/etc/governance/public-keys"),
             listens=environment.get("STACK_LISTEN") or "0.0.0.0",
             public_url=environment.get("STACK_PUBLIC_URL") or "http://localhost:8080",
@@ -107,8 +110,13 @@ class Production(Layout):
         return self.public_keys_folder
 
     def private_key(self, name: str) -> Path:
-        """Return the file of a private key; it need not be readable here."""
-        return self.secret_file(f"key-{name}")
+        """Return the file of a private key: a copy that this process alone can read, where it may have it at all."""
+        return self.keys / f"{name}.pem"
+
+    def copy_private_keys(self) -> None:
+        """Copy the keys that this container may read: a mounted secret keeps its owner and mode on the host."""
+        for path in self.secrets.glob("key-*"):
+            write_private(self.private_key(path.name.removeprefix("key-")), path.read_text())
 
     def url(self, service: str) -> str:
         """Return the HTTP address of a service, or its addresses; Airflow's is the one that people use."""
@@ -202,6 +210,11 @@ def _command_line(layout: Production, *arguments: str, **more: str) -> Service:
     return Service("command-line", ("governance", *(arguments or ("--help",))), environment)
 
 
+def _witness(layout: Production) -> Service:
+    environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "witness")
+    return Service("witness", ("governance", "ledger", "witness", "--every", "60"), environment)
+
+
 SERVICES: Mapping[str, Callable[[Production], Service]] = {
     "mlflow": _mlflow,
     "airflow": _pages,
@@ -211,6 +224,7 @@ SERVICES: Mapping[str, Callable[[Production], Service]] = {
     "triggerer": lambda layout: airflow_watchers(layout)[1],
     "worker": _worker,
     "serving": lambda layout: _with_login(layout, scoring(layout), "serving"),
+    "witness": _witness,
     "lineage": lambda layout: _command_line(
         layout, "lineage", "deliver", "--follow", MARQUEZ_URL=layout.url("marquez")
     ),

@@ -3,7 +3,8 @@
 :func:`services` is read by the supervisor; :mod:`stack.production` puts the same services into containers.
 
 Identities. *pipeline* (scheduler and so every task): may append to the ledger and sign model files. *review* (the
-API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *client*: what a
+API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *witness*: signs how
+far the ledger was whole. *client*: what a
 person's terminal gets, read-only. Whatever parses or waits (DAG processor, triggerer) is a client, too.
 
 Two API servers with different secrets: a task inherits the scheduler's environment, and whoever knows the secret
@@ -19,9 +20,13 @@ from dataclasses import dataclass
 
 from stack.layout import Layout
 
-IDENTITIES = ("pipeline", "review", "serving", "client")
-_LEDGER_ROLE = {"pipeline": "pipeline", "review": "review", "serving": "serving", "client": "auditor"}
-_PRIVATE_KEY = {"pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"), "review": ("GOVERNANCE_REVIEW_KEY", "review")}
+IDENTITIES = ("pipeline", "review", "serving", "witness", "client")
+_LEDGER_ROLE = {name: name for name in IDENTITIES} | {"client": "auditor"}
+_PRIVATE_KEY = {
+    "pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"),
+    "review": ("GOVERNANCE_REVIEW_KEY", "review"),
+    "witness": ("GOVERNANCE_WITNESS_KEY", "witness"),
+}
 
 LABEL_TOKENS = "label-tokens"
 """Name of the secret that senders of labels show to the scoring service."""

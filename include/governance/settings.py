@@ -39,6 +39,7 @@ class Settings:
         snapshots: Root of the Delta tables: a path, or ``s3://…``.
         artifact_key: Private key that signs model files; the pipeline's, absent elsewhere.
         review_key: Private key that signs decisions and permits; the API server's, absent elsewhere.
+        witness_key: Private key that signs checkpoints of the ledger; the witness's, absent elsewhere.
         public_keys: Folder of the public keys that signatures are checked with.
         serving_url: The scoring service; its replicas, with commas between them, where there are several.
         airflow_url: Airflow's API server, for links and for the command line.
@@ -65,6 +66,7 @@ class Settings:
     advisories: Path | None = None
     metrics_token: Path | None = None
     label_tokens: Path | None = None
+    witness_key: Path | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -93,6 +95,7 @@ VARIABLES = {
     "snapshots": "GOVERNANCE_SNAPSHOTS",
     "artifact_key": "GOVERNANCE_ARTIFACT_KEY",
     "review_key": "GOVERNANCE_REVIEW_KEY",
+    "witness_key": "GOVERNANCE_WITNESS_KEY",
     "public_keys": "GOVERNANCE_PUBLIC_KEYS",
     "serving_url": "GOVERNANCE_SERVING_URL",
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
@@ -148,6 +151,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         advisories=optional_path("advisories"),
         metrics_token=optional_path("metrics_token"),
         label_tokens=optional_path("label_tokens"),
+        witness_key=optional_path("witness_key"),
     )
 
 

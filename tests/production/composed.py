@@ -234,6 +234,7 @@ class Composed:
         places = {
             "STACK_LISTEN": HOST,
             "STACK_SECRETS": str(folder / "secrets"),
+            "STACK_KEYS": str(folder / "keys"),
             "STACK_STATE": str(folder / "state"),
             "STACK_PUBLIC_KEYS": str(self.secrets / "public"),
             "STACK_PUBLIC_URL": self.url("airflow"),

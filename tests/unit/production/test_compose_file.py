@@ -12,6 +12,7 @@ import pytest
 from governance.settings import ROOT
 from stack import production
 from stack.jobs import JOBS
+from stack.keys import KEYS
 from stack.layout import LEDGER_ROLES
 from stack.production import ADDRESSES, ALL_LOGINS, SERVICES, Production
 from stack.secrets_folder import SECRETS
@@ -35,6 +36,10 @@ class Recording(Production):
     def secret(self, name: str, make: Any = None) -> str:
         self.asked.append(name)
         return f"word-of-{name}"
+
+    def private_key(self, name: str) -> Path:
+        self.asked.append(f"key-{name}")
+        return super().private_key(name)
 
     def secret_file(self, name: str) -> Path:
         self.asked.append(name)
@@ -181,6 +186,14 @@ class TestIdentities:
             "airflow"
         ]
 
+    def test_the_witness_key_is_in_the_witness_alone(self):
+        assert [name for name, each in COMPOSE["services"].items() if "key-witness" in secrets_of(each)] == ["witness"]
+
+    def test_a_private_key_is_copied_to_memory_that_its_user_alone_can_read(self):
+        for service in OURS.values():
+            has_key = any(secret.startswith("key-") for secret in secrets_of(service))
+            assert ("tmpfs" in service) == has_key
+
     def test_model_files_are_signed_by_workers_alone(self):
         assert [name for name, service in COMPOSE["services"].items() if "key-artifact" in secrets_of(service)] == [
             "worker"
@@ -219,7 +232,7 @@ class TestIdentities:
         assert known == ["postgres", "databases"]
 
     def test_make_secrets_makes_every_secret(self):
-        made = {*SECRETS, "key-artifact", "key-review", "logins", "s3-identities"}
+        made = {*SECRETS, *(f"key-{name}" for name in KEYS), "logins", "s3-identities"}
         assert made == set(COMPOSE["secrets"])
 
     def test_secrets_are_files_and_stand_in_no_environment(self):
