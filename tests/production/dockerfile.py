@@ -78,7 +78,8 @@ def _copy(source: Path, target: Path, ignored: list[str]) -> None:
     if source.is_file():
         shutil.copy2(source, target)
         return
-    patterns = [pattern.removeprefix("**/") for pattern in ignored]
+    # Without **/ a pattern is one of the checkout's own folder, and none of those is copied.
+    patterns = [pattern.removeprefix("**/") for pattern in ignored if pattern.startswith("**/")]
 
     def unwanted(_: str, names: list[str]) -> set[str]:
         return {name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)}
