@@ -29,7 +29,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --user-group --no-create-home --home-dir /var/lib/governance governance \
-    && cd /var/lib && mkdir -p governance/snapshots governance/quarantine governance/logs governance/predictions governance/witness \
+    && cd /var/lib && mkdir -p governance/snapshots governance/quarantine governance/logs governance/predictions governance/witness governance/backups \
     && chown -R governance:governance governance
 
 COPY --from=packages /opt/venv /opt/venv

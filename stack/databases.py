@@ -43,15 +43,25 @@ def provision(
         databases: Database → its owner.
         logins: Database → the roles that may connect to it.
     """
+    make_databases(connect, databases, logins)
     with connect("postgres") as connection:
-        _execute(connection, _ENSURE_ROLE, OWNER)
-        for role in dict.fromkeys(role for roles in logins.values() for role in roles):
-            _execute(connection, _ENSURE_ROLE, role)
+        for role in _roles(logins):
             password = sql.Literal(layout.secret(f"postgres-{role}"))
             connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), password))
+    apply_schemas(layout.root, connect)
+
+
+def make_databases(connect: Connect, databases: Mapping[str, str], logins: Mapping[str, Sequence[str]]) -> None:
+    """Make roles and databases that are missing, empty; nobody can log in yet."""
+    with connect("postgres") as connection:
+        for role in (OWNER, *_roles(logins)):
+            _execute(connection, _ENSURE_ROLE, role)
         for database, owner in databases.items():
             _ensure_database(connection, database, owner, logins[database])
-    apply_schemas(layout.root, connect)
+
+
+def _roles(logins: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(role for roles in logins.values() for role in roles))
 
 
 def apply_schemas(root: Path, connect: Connect) -> None:

