@@ -117,8 +117,8 @@ def save(places: Places, folder: Path) -> Json:
     """Save everything into an empty folder, and return what was written into its manifest.
 
     Raises:
-        StackError: The folder is not empty, the ledger is not whole, or a part could not be read. Without a manifest the
-            folder is not taken for a backup.
+        StackError: The folder is not empty, the ledger is not whole, or a part could not be read. Without a manifest
+            the folder is not taken for a backup.
     """
     if folder.exists() and any(folder.iterdir()):
         raise StackError(f"Expected an empty folder for the backup, found files in {folder}. Name another one.")
