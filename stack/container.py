@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from governance.errors import GovernanceError
 from stack import health, jobs
 from stack.airflow_setup import write_files
 from stack.errors import StackError
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(given, Production.of(os.environ))
-    except StackError as error:
+    except (StackError, GovernanceError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -4,7 +4,8 @@ What stands in the file is what happens: the order and its conditions, the secre
 of its own holds those and no other), volumes, the entrypoint of the Dockerfile, commands, and the checks of health.
 
 What is not the same: one network, one user, this machine's interpreter with the same lock; PostgreSQL is the embedded
-one, Redis and nginx are Debian's packages, S3 is moto's server. Marquez, Prometheus and Grafana are left out.
+one, Redis and nginx are Debian's packages, S3 is moto's server. What has a profile is left out: Marquez, Prometheus,
+Grafana, and the tools.
 """
 
 import json
@@ -34,7 +35,6 @@ from tests.production import compose_file, dockerfile
 
 Json = dict[str, Any]
 
-LEFT_OUT = {"lineage", "marquez", "marquez-web", "prometheus", "grafana", "command-line"}
 HEALTHY_SECONDS = 300.0
 
 
@@ -108,7 +108,7 @@ class Composed:
 
     def up(self) -> None:
         """Start every container when what it waits for has come true."""
-        services = {name: each for name, each in self.compose["services"].items() if name not in LEFT_OUT}
+        services = {name: each for name, each in self.compose["services"].items() if not each.get("profiles")}
         waiting = dict(services)
         while waiting:
             ready = [name for name, service in waiting.items() if self._may_start(service)]
@@ -238,11 +238,17 @@ class Composed:
             "STACK_STATE": str(folder / "state"),
             "STACK_PUBLIC_KEYS": str(self.secrets / "public"),
             "STACK_PUBLIC_URL": self.url("airflow"),
-            "PYTHONPATH": "",
         }
         system = {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_PROXY": HOST, "no_proxy": HOST}
         given = {each: value for each, value in service.get("environment", {}).items() if not each.startswith("STACK_")}
-        return {**system, **addresses, **given, **places, "PYTHONPATH": str(self.image), "LANG": "C.UTF-8"}
+        return {
+            **system,
+            **addresses,
+            **given,
+            **places,
+            "PYTHONPATH": f"{self.image}:{self.image}/include",
+            "LANG": "C.UTF-8",
+        }
 
     def _start_postgres(self, folder: Path) -> Any:
         state = folder / "state"

@@ -4,7 +4,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -34,6 +34,7 @@ class Site:
     number: int = 0
     ledgers: list[Ledger] = field(default_factory=list)
     name: str = "governance"
+    mlflow: Service | None = None
 
     def start(self, *, schemas: bool = True) -> "Site":
         """Start PostgreSQL and, where it has tables, MLflow, on an empty machine."""
@@ -82,6 +83,7 @@ class Site:
     @property
     def house(self) -> House:
         """What the pipeline does on this site."""
+        assert self.mlflow is not None
         world = self.world.with_services(
             GOVERNANCE_MLFLOW_URL=self.mlflow.url, GOVERNANCE_LEDGER_URL=self.dsn("pipeline")
         )
@@ -96,17 +98,27 @@ class Site:
     def stop(self) -> None:
         for ledger in self.ledgers:
             ledger.close()
-        if hasattr(self, "mlflow"):
+        if self.mlflow is not None:
             self.mlflow.stop()
         if self._process.poll() is None:
             processes.end([psutil.Process(self._process.pid)], 20, signal.SIGINT)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="site-"))
-    made = Site(folder, World.make(tmp_path / "checkout")).start()
+    made = Site(folder, World.make(tmp_path_factory.mktemp("site") / "checkout")).start()
     (folder / "work").mkdir()
     yield made
     made.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def empty(site: Site, tmp_path: Path) -> Iterator[Places]:
+    """Another machine, on which nothing is yet."""
+    folder = Path(tempfile.mkdtemp(prefix="site-"))
+    other = Site(folder, site.world).start(schemas=False)
+    yield replace(other.places, snapshots=Folder(tmp_path / "snapshots"))
+    other.stop()
     shutil.rmtree(folder, ignore_errors=True)
