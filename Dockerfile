@@ -29,8 +29,9 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --user-group --no-create-home --home-dir /var/lib/governance governance \
-    && cd /var/lib && mkdir -p governance/snapshots governance/quarantine governance/logs governance/predictions governance/witness governance/backups \
-    && chown -R governance:governance governance
+    && for name in snapshots quarantine logs predictions witness backups; do \
+        mkdir -p "/var/lib/governance/$name"; done \
+    && chown -R governance:governance /var/lib/governance
 
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /opt/governance
@@ -46,7 +47,7 @@ RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --editable . \
     && /opt/venv/bin/python -m compileall -q include plugins stack
 
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/governance PYTHONDONTWRITEBYTECODE=1
-USER governance
+USER 50000:50000
 ENTRYPOINT ["python", "-m", "stack.container"]
 CMD ["command-line"]
 # Each service of docker-compose.yaml names its own check; this one is for who starts the image by itself.

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from governance.errors import GovernanceError
-from stack import health, jobs
+from stack import health
 from stack.airflow_setup import write_files
 from stack.errors import StackError
 from stack.production import SERVICES, Production, complete
@@ -54,13 +54,15 @@ def _run(given: list[str], layout: Production) -> int:
         return start(layout, SERVICES["worker"](layout), PING)
     if name == "check" and len(command) == 1:
         return 0 if works(layout, command[0]) else 1
-    if name in jobs.JOBS and not command:
-        jobs.JOBS[name](layout)
-        return 0
-    if name not in SERVICES:
-        known = ", ".join([*SERVICES, *jobs.JOBS])
+    if name in SERVICES:
+        return start(layout, SERVICES[name](layout), command)
+    from stack.jobs import JOBS  # with all that they need, which no check of health should wait for
+
+    if name not in JOBS or command:
+        known = ", ".join([*SERVICES, *JOBS])
         raise StackError(f"Expected the name of a service or a job ({known}), found {name!r}.")
-    return start(layout, SERVICES[name](layout), command)
+    JOBS[name](layout)
+    return 0
 
 
 def start(layout: Production, service: Service, command: Sequence[str] = ()) -> int:

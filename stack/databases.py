@@ -20,6 +20,10 @@ DATABASES: Mapping[str, str] = {"airflow": "airflow", "mlflow": "mlflow", "gover
 LOGINS: Mapping[str, Sequence[str]] = {"airflow": ("airflow",), "mlflow": ("mlflow",), "governance": LEDGER_ROLES}
 """Database → the roles that may connect to it."""
 
+ALL_DATABASES: Mapping[str, str] = {**DATABASES, "mlflow_logins": "mlflow", "marquez": "marquez"}
+ALL_LOGINS: Mapping[str, Sequence[str]] = {**LOGINS, "mlflow_logins": ("mlflow",), "marquez": ("marquez",)}
+"""The same in production, where MLflow has logins and Marquez is there."""
+
 SCHEMAS = (Path("include/governance/ledger/schema.sql"), Path("include/governance/predictions/schema.sql"))
 """Applied in this order: the first makes the roles."""
 

@@ -17,10 +17,10 @@ import psycopg
 from governance.ledger.log import Ledger
 from stack import backup
 from stack.airflow_setup import write_files
-from stack.databases import Connect, make_databases, provision
+from stack.databases import ALL_DATABASES, ALL_LOGINS, Connect, make_databases, provision
 from stack.errors import StackError
 from stack.logins import as_documents, people_of
-from stack.production import ALL_DATABASES, ALL_LOGINS, BUCKET, MLFLOW_LOGINS, Production, bucket
+from stack.production import BUCKET, MLFLOW_LOGINS, Production, bucket
 from stack.services import airflow_database, airflow_environment
 
 Json = dict[str, Any]

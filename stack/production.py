@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.databases import DATABASES, LOGINS
 from stack.errors import StackError
 from stack.layout import Layout, write_private
 from stack.services import (
@@ -42,9 +41,6 @@ ADDRESSES: Mapping[str, str] = {
     "serving": "serving-1:8001,serving-2:8001",
 }
 """Where a service is found inside; ``STACK_POSTGRES=host:port`` and so on name another place."""
-
-ALL_DATABASES: Mapping[str, str] = {**DATABASES, "mlflow_logins": "mlflow", "marquez": "marquez"}
-ALL_LOGINS = {**LOGINS, "mlflow_logins": ("mlflow",), "marquez": ("marquez",)}
 
 BUCKET = "mlflow"
 S3_KEY = "mlflow"

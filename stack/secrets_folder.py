@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from stack.databases import ALL_LOGINS
 from stack.keys import KEYS, make_pair
 from stack.layout import write_whole
 from stack.logins import new_password, people_of
-from stack.production import ALL_LOGINS, MLFLOW_LOGINS, S3_KEY
+from stack.production import MLFLOW_LOGINS, S3_KEY
 from stack.services import new_fernet_key, signing_secret
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from system import until
+from system import SECONDS, until
 
 from stack import processes
 from stack.client import AirflowClient
@@ -34,8 +34,6 @@ from stack.secrets_folder import make
 from tests.production import compose_file, dockerfile
 
 Json = dict[str, Any]
-
-HEALTHY_SECONDS = 300.0
 
 
 class Server(Postgres):
@@ -141,13 +139,13 @@ class Composed:
             if needed in self.containers and not self._is(needed, how["condition"])
         ]
         if wanted:
-            until(lambda: any(self._is(*one) for one in wanted), f"one of {wanted} comes true", HEALTHY_SECONDS)
+            until(lambda: any(self._is(*one) for one in wanted), f"one of {wanted} comes true", SECONDS)
 
     def wait_until_healthy(self) -> None:
         """Wait for what nothing else waits for, as ``up --wait`` does."""
         for name in list(self.containers):
             if name not in JOBS:
-                until(lambda name=name: self._is(name, "service_healthy"), f"{name} is healthy", HEALTHY_SECONDS)
+                until(lambda name=name: self._is(name, "service_healthy"), f"{name} is healthy", SECONDS)
 
     def is_healthy(self, name: str) -> bool:
         """Run the check of a container's health."""

@@ -23,7 +23,7 @@ def test_every_base_is_pinned_to_a_version():
 
 
 def test_the_process_is_not_root_and_stays_so():
-    assert dockerfile.of("final", "USER") == ["governance"]
+    assert dockerfile.of("final", "USER") == ["50000:50000"]
     order = [each.word for each in instructions() if each.stage == "final"]
     assert order.index("USER") > max(place for place, word in enumerate(order) if word in ("RUN", "COPY"))
 
