@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from system import SECONDS, until
+from system import SECONDS
 
 from stack import processes
 from stack.client import AirflowClient
@@ -32,6 +32,9 @@ from stack.postgres import Postgres
 from stack.production import ADDRESSES
 from stack.secrets_folder import make
 from tests.production import compose_file, dockerfile
+
+PAUSE = 2.0
+"""Seconds between two checks of health: each is a process."""
 
 Json = dict[str, Any]
 
@@ -139,13 +142,13 @@ class Composed:
             if needed in self.containers and not self._is(needed, how["condition"])
         ]
         if wanted:
-            until(lambda: any(self._is(*one) for one in wanted), f"one of {wanted} comes true", SECONDS)
+            assert processes.wait_until(lambda: any(self._is(*one) for one in wanted), SECONDS, PAUSE), wanted
 
     def wait_until_healthy(self) -> None:
         """Wait for what nothing else waits for, as ``up --wait`` does."""
         for name in list(self.containers):
             if name not in JOBS:
-                until(lambda name=name: self._is(name, "service_healthy"), f"{name} is healthy", SECONDS)
+                assert processes.wait_until(lambda name=name: self._is(name, "service_healthy"), SECONDS, PAUSE), name
 
     def is_healthy(self, name: str) -> bool:
         """Run the check of a container's health."""
