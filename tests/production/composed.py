@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,20 +110,18 @@ class Composed:
 
     def up(self) -> None:
         """Start every container when what it waits for has come true."""
-        services = {name: each for name, each in self.compose["services"].items() if not each.get("profiles")}
-        waiting = dict(services)
+        waiting = {name: each for name, each in self.compose["services"].items() if not each.get("profiles")}
+        came_true: set[str] = set()
+        deadline = time.monotonic() + SECONDS
         while waiting:
-            ready = [name for name, service in waiting.items() if self._may_start(service)]
+            ready = [name for name, each in waiting.items() if came_true.issuperset(each.get("depends_on", ()))]
             for name in ready:
                 self._start(name, waiting.pop(name))
-            if not ready:
-                self._wait_for_one(services)
-
-    def _may_start(self, service: Json) -> bool:
-        return all(
-            needed in self.containers and self._is(needed, how["condition"])
-            for needed, how in service.get("depends_on", {}).items()
-        )
+            wanted = {needed: how for each in waiting.values() for needed, how in each.get("depends_on", {}).items()}
+            for name in wanted.keys() & self.containers.keys() - came_true:
+                if self._is(name, wanted[name]["condition"]):
+                    came_true.add(name)
+            assert time.monotonic() < deadline, f"{sorted(waiting)} wait for {sorted(wanted.keys() - came_true)}"
 
     def _is(self, name: str, condition: str) -> bool:
         container = self.containers[name]
@@ -132,17 +131,6 @@ class Composed:
             return code == 0
         assert code is None, f"{name} ended with {code}: {container.log[-3000:]}"
         return self.is_healthy(name)
-
-    def _wait_for_one(self, services: Mapping[str, Json]) -> None:
-        wanted = [
-            (needed, how["condition"])
-            for name, service in services.items()
-            if name not in self.containers
-            for needed, how in service.get("depends_on", {}).items()
-            if needed in self.containers and not self._is(needed, how["condition"])
-        ]
-        if wanted:
-            assert processes.wait_until(lambda: any(self._is(*one) for one in wanted), SECONDS, PAUSE), wanted
 
     def wait_until_healthy(self) -> None:
         """Wait for what nothing else waits for, as ``up --wait`` does."""
