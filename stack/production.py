@@ -49,6 +49,7 @@ S3_KEY = "mlflow"
 MLFLOW_LOGINS = ("review", "pipeline", "serving", "client")
 """Identities that MLflow knows. The first is its administrator: it takes the alias from a model that is stopped."""
 
+CELERY = "CeleryExecutor"
 _STATE = Path("/var/lib/governance")
 _SECRETS = Path("/run/secrets")
 
@@ -64,6 +65,7 @@ class Production(Layout):
         public_keys_folder: Folder of the public keys.
         listens: Address that services listen on.
         public_url: Airflow as people reach it.
+        runs_tasks: Airflow's executor.
     """
 
     addresses: Mapping[str, str]
@@ -72,6 +74,7 @@ class Production(Layout):
     public_keys_folder: Path
     listens: str
     public_url: str
+    runs_tasks: str = CELERY
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Production":
@@ -88,6 +91,7 @@ class Production(Layout):
             public_keys_folder=Path(environment.get("STACK_PUBLIC_KEYS") or "/etc/governance/public-keys"),
             listens=environment.get("STACK_LISTEN") or "0.0.0.0",
             public_url=environment.get("STACK_PUBLIC_URL") or "http://localhost:8080",
+            runs_tasks=environment.get("STACK_EXECUTOR") or CELERY,
         )
 
     @property
@@ -97,8 +101,8 @@ class Production(Layout):
 
     @property
     def executor(self) -> str:
-        """Airflow's executor: tasks run in workers."""
-        return "CeleryExecutor"
+        """Airflow's executor: tasks run in workers, or in pods of their own."""
+        return self.runs_tasks
 
     @property
     def public_keys(self) -> Path:
@@ -171,6 +175,8 @@ def _worker(layout: Production) -> Service:
 
 
 def _celery(layout: Production) -> dict[str, str]:
+    if layout.executor != CELERY:
+        return {}
     # Results go to Redis, too: kept in Airflow's database, every worker would need its password.
     place = f"redis://:{layout.secret('redis')}@{layout.addresses['redis']}"
     return {"AIRFLOW__CELERY__BROKER_URL": f"{place}/0", "AIRFLOW__CELERY__RESULT_BACKEND": f"{place}/1"}
@@ -232,11 +238,12 @@ SERVICES: Mapping[str, Callable[[Production], Service]] = {
 def complete(service: Service, given: Mapping[str, str], secrets: Path) -> dict[str, str]:
     """Return the whole environment of a container's process.
 
-    What the container was given wins over ours, so that ``docker-compose.yaml`` can change a setting. A secret whose
-    file is called like a variable (``GOVERNANCE_SQL_WAREHOUSE``) becomes that variable.
+    What the container was given wins over ours, so that ``docker-compose.yaml`` can change a setting; but for Python's
+    path, which the image sets for the entrypoint alone. A secret whose file is called like a variable
+    (``GOVERNANCE_SQL_WAREHOUSE``) becomes that variable.
     """
     named = {path.name: path.read_text().strip() for path in _files(secrets) if path.name.isupper()}
-    kept = {name: value for name, value in given.items() if value and not name.startswith("STACK_")}
+    kept = {name: value for name, value in given.items() if value and not name.startswith(("STACK_", "PYTHONPATH"))}
     return {**service.environment, **named, **kept}
 
 

@@ -51,6 +51,7 @@ def test_a_command_sees_what_its_service_sees_and_the_process_is_replaced(given,
     assert seen["GOVERNANCE_LEDGER_URL"] == f"postgresql://pipeline:{password}@postgres:5432/governance"
     assert seen["GOVERNANCE_SERVING_URL"] == "http://serving-1:8001,http://serving-2:8001"
     assert seen["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert seen["PYTHONPATH"].split(":")[:2] == [str(ROOT / "include"), str(ROOT / "plugins")], "not the entrypoint's"
     assert not [name for name in seen if name.startswith("STACK_")]
 
 
@@ -129,6 +130,17 @@ def test_no_secret_stands_on_a_command_line(given, secrets):
     for build in SERVICES.values():
         line = " ".join(build(Production.of(given)).command)
         assert not [word for word in words if word in line]
+
+
+def test_without_celery_nothing_asks_for_redis(given, tmp_path, secrets):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    for name in ("postgres-pipeline", "mlflow-pipeline"):
+        (folder / name).write_text((secrets / name).read_text())
+    layout = Production.of({**given, "STACK_SECRETS": str(folder), "STACK_EXECUTOR": "KubernetesExecutor"})
+    environment = SERVICES["worker"](layout).environment
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "KubernetesExecutor"
+    assert not [name for name in environment if "CELERY" in name]
 
 
 def test_services_and_jobs_have_different_names():
