@@ -105,7 +105,10 @@ def test_the_proxy_passes_on_predictions_and_nothing_that_changes_anything(compo
 
 def test_one_replica_goes_and_the_other_answers(composed, loan):
     composed.kill("serving-2")
-    answers = [httpx.get(f"{composed.url('proxy')}/models/loan", timeout=10).status_code for _ in range(4)]
+    try:
+        answers = [httpx.get(f"{composed.url('proxy')}/models/loan", timeout=10).status_code for _ in range(4)]
+    finally:
+        composed.start_again("serving-2")
     assert answers == [200] * 4
 
 
@@ -152,16 +155,19 @@ def test_a_run_goes_on_when_the_worker_of_a_task_is_killed(composed, loan):
     run = loan.world.trigger("quick", "To lose a worker")
     until(lambda: run.tasks() and any(task["state"] == "running" for task in run.tasks().values()), "a task runs")
     composed.kill("worker-2")
+    composed.start_again("worker-2")
     run.wait_until_asked()
 
 
 def test_a_missing_secret_stops_the_start_and_is_named(composed, loan):
-    folder = composed.folder / "containers" / "command-line" / "secrets"
-    done = composed.command("governance", "models")
-    assert done.returncode == 0, done.stderr
-    composed.compose["services"]["command-line"]["secrets"].remove("postgres-auditor")
-    (folder / "postgres-auditor").unlink()
-    done = composed.command("governance", "models")
+    assert composed.command("governance", "models").returncode == 0
+    secrets = composed.compose["services"]["command-line"]["secrets"]
+    secrets.remove("postgres-auditor")
+    (composed.folder / "containers" / "command-line" / "secrets" / "postgres-auditor").unlink()
+    try:
+        done = composed.command("governance", "models")
+    finally:
+        secrets.append("postgres-auditor")
     assert done.returncode == 1
     assert "postgres-auditor" in done.stderr
     assert "make secrets" in done.stderr

@@ -161,19 +161,15 @@ class Composed:
     def _start(self, name: str, service: Json) -> None:
         folder = self._prepare(name, service)
         environment = self._environment(name, service, folder)
-        replicas = int(service.get("deploy", {}).get("replicas", 1))
         if name == "postgres":
             process = self._start_postgres(folder)
         else:
             process = self._launch(name, self._line(name, service, folder), environment, folder)
         self.containers[name] = Container(name, process, environment, folder)
+        replicas = int(service.get("deploy", {}).get("replicas", 1))
         for number in range(2, replicas + 1):
-            other = f"{name}-{number}"
-            beside = self._prepare(other, service)
-            environment = self._environment(other, service, beside)
-            self.compose["services"].setdefault(other, service)
-            process = self._launch(other, self._line(name, service, beside), environment, beside)
-            self.containers[other] = Container(other, process, environment, beside)
+            self.compose["services"][f"{name}-{number}"] = {**service, "deploy": {}}
+            self._start(f"{name}-{number}", self.compose["services"][f"{name}-{number}"])
 
     def _line(self, name: str, service: Json, folder: Path) -> list[str]:
         if name == "s3":
@@ -267,6 +263,11 @@ class Composed:
     def kill(self, name: str) -> None:
         """End a container at once."""
         processes.end(processes.with_children([psutil.Process(self.containers[name].process.pid)]), 0.0)
+
+    def start_again(self, name: str) -> None:
+        """Start a container that was killed, as ``restart: unless-stopped`` does, and wait until it works."""
+        self._start(name, {**self.compose["services"][name], "deploy": {}})
+        assert processes.wait_until(lambda: self._is(name, "service_healthy"), SECONDS, PAUSE), name
 
     def stop(self) -> None:
         """Stop what runs, PostgreSQL last."""
