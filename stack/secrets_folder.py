@@ -17,7 +17,7 @@ from stack.keys import KEYS, make_pair
 from stack.layout import write_whole
 from stack.logins import new_password, people_of
 from stack.production import MLFLOW_LOGINS, S3_KEY
-from stack.services import new_fernet_key, signing_secret
+from stack.services import LABEL_TOKENS, new_fernet_key, new_label_token, signing_secret
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = "public"
@@ -42,6 +42,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "jwt-execution": signing_secret,
     "metrics-token": _word,
     "grafana-admin": _word,
+    LABEL_TOKENS: new_label_token,
 }
 """Secret → what makes it; ``key-…``, ``logins`` and ``s3-identities`` are made from others."""
 

@@ -160,8 +160,13 @@ def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
 
 def label_tokens(layout: Layout) -> dict[str, str]:
     """Return the variable that says who may send labels: one sender, whom the scoring service and a terminal know."""
-    layout.secret(LABEL_TOKENS, lambda: f"local {secrets.token_urlsafe(32)}\n")
-    return {"GOVERNANCE_LABEL_TOKENS": str(layout.state / "secrets" / LABEL_TOKENS)}
+    layout.secret(LABEL_TOKENS, new_label_token)
+    return {"GOVERNANCE_LABEL_TOKENS": str(layout.secret_file(LABEL_TOKENS))}
+
+
+def new_label_token() -> str:
+    """Return the line of one sender of labels."""
+    return f"local {secrets.token_urlsafe(32)}\n"
 
 
 def python_path(layout: Layout) -> dict[str, str]:

@@ -211,7 +211,7 @@ class TestIdentities:
 
     def test_the_scoring_service_has_a_database_role_of_its_own_and_public_keys(self):
         for name in ("serving-1", "serving-2"):
-            assert secrets_of(OURS[name]) == {"postgres-serving", "mlflow-serving"}
+            assert secrets_of(OURS[name]) == {"postgres-serving", "mlflow-serving", "label-tokens"}
             assert any("public-keys:ro" in volume for volume in OURS[name]["volumes"])
 
     def test_the_two_api_servers_have_different_secrets(self):

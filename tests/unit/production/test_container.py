@@ -76,7 +76,7 @@ def test_what_the_container_was_given_wins(given):
 def test_a_secret_that_is_called_like_a_variable_becomes_it(given, tmp_path):
     folder = tmp_path / "secrets"
     folder.mkdir()
-    for name in ("postgres-serving", "mlflow-serving"):
+    for name in ("postgres-serving", "mlflow-serving", "label-tokens"):
         (folder / name).write_text("word\n")
     (folder / "GOVERNANCE_SQL_WAREHOUSE").write_text("postgresql://reader:x@host/db\n")
     done = run({**given, "STACK_SECRETS": str(folder)}, "serving", sys.executable, "-c", SHOW)
