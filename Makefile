@@ -4,7 +4,7 @@ PYTEST := $(PYTHON_IN_VENV) -m pytest
 UNIT := not integration and not browser and not slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-drift drill up stop status test test-fast test-all lint bench lock lock-check licenses docs clean
+.PHONY: help setup setup-dev demo demo-drift drill up stop status secrets test test-fast test-all lint bench lock lock-check licenses docs clean
 
 help:  ## list every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ stop: setup  ## stop everything that make up or make demo started
 
 status: setup  ## which service works, and where
 	@$(PYTHON_IN_VENV) -m stack status
+
+secrets: setup  ## make what is missing in the folder of secrets of docker-compose.yaml (FOLDER=..., ./secrets)
+	@$(PYTHON_IN_VENV) -m stack.secrets_folder $(FOLDER)
 
 test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
 	$(PYTEST) -q -n auto -m "$(UNIT)"

@@ -24,7 +24,7 @@ from flask_appbuilder.const import AUTH_DB
 AUTH_TYPE = AUTH_DB
 WTF_CSRF_ENABLED = True
 WTF_CSRF_TIME_LIMIT = None
-# One API server: its own memory is enough to count logins in.
+# One API server with logins: its own memory is enough to count them in.
 RATELIMIT_STORAGE_URI = "memory://"
 '''
 

@@ -1,7 +1,8 @@
 """Airflow's first start, in one process: tables, roles, logins.
 
 Run by the supervisor as ``python -m stack.bootstrap``, early: Airflow's import takes seconds, in which PostgreSQL
-is still being made. What to do arrives on standard input, as soon as the database is there. Repeatable.
+is still being made. What to do arrives on standard input, as soon as the database is there. Repeatable. With
+``--keep-passwords`` somebody who is there already keeps the password, which may be a new one by now.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 from airflow.providers_manager import ProvidersManager
 from airflow.utils import db
 
-from stack.logins import ENGINEER, REVIEWER
+from stack.logins import AUDITOR, ENGINEER, REVIEWER
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     people = json.load(sys.stdin)
+    keep = "--keep-passwords" in sys.argv[1:]
     db.upgradedb()
     builder: Any
     with get_application_builder() as builder:
@@ -28,7 +30,7 @@ def main() -> None:
         builder.sm.sync_roles()
         _make_roles(builder.sm)
         for person in people:
-            _make_login(builder.sm, person)
+            _make_login(builder.sm, person, keep)
 
 
 def _make_roles(security: Any) -> None:
@@ -39,11 +41,12 @@ def _make_roles(security: Any) -> None:
         [
             {"role": ENGINEER, "perms": [*configs["User"], *pages]},
             {"role": REVIEWER, "perms": [*configs["Viewer"], *pages]},
+            {"role": AUDITOR, "perms": [*configs["Viewer"], *pages, ("can_read", "Audit Logs")]},
         ]
     )
 
 
-def _make_login(security: Any, person: dict[str, str]) -> None:
+def _make_login(security: Any, person: dict[str, str], keep: bool) -> None:
     role = security.find_role(person["role"])
     first, _, last = person["name"].partition(" ")
     user = security.find_user(username=person["login"])
@@ -53,7 +56,7 @@ def _make_login(security: Any, person: dict[str, str]) -> None:
     user.roles = [role]
     user.first_name, user.last_name = first, last
     security.update_user(user)
-    if not security.check_password(person["login"], person["password"]):
+    if not keep and not security.check_password(person["login"], person["password"]):
         security.reset_password(user.id, person["password"])
 
 

@@ -12,8 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from stack.layout import Layout, Started
 from stack.processes import find
 from stack.services import LIVES, Service
@@ -62,6 +60,8 @@ def dags_are_read(layout: Layout, since: float) -> bool:
     """Whether the DAG processor has read the DAG files after ``since``, or there are none."""
     if not has_dag_files(layout.root / "dags"):
         return True
+    import psycopg
+
     question = """
         SELECT EXISTS (SELECT FROM dag WHERE last_parsed_time >= to_timestamp(%(since)s))
             OR EXISTS (SELECT FROM import_error WHERE timestamp >= to_timestamp(%(since)s))

@@ -61,6 +61,16 @@ class Layout:
     ports: dict[str, int]
 
     @property
+    def listen(self) -> str:
+        """Address that a service listens on."""
+        return HOST
+
+    @property
+    def executor(self) -> str:
+        """Airflow's executor: tasks are forked by the scheduler."""
+        return "LocalExecutor"
+
+    @property
     def logs(self) -> Path:
         """Folder of the log files, one per service."""
         return self.state / "logs"
@@ -92,9 +102,13 @@ class Layout:
         """Return the address of the ledger for one of :data:`LEDGER_ROLES`."""
         return self.database_url(role, "governance")
 
+    def secret_file(self, name: str) -> Path:
+        """Return the file of a secret."""
+        return self.state / "secrets" / name
+
     def secret(self, name: str, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
         """Return a secret, made and kept in a file of mode 0600 when it is first asked for."""
-        path = self.state / "secrets" / name
+        path = self.secret_file(name)
         try:
             return path.read_text()
         except FileNotFoundError:

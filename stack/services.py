@@ -1,11 +1,11 @@
 """The one source of what runs: commands, environments, ports and identities of every service.
 
-:func:`services` is read by the supervisor.
+:func:`services` is read by the supervisor; :mod:`stack.production` puts the same services into containers.
 
 Identities. *pipeline* (scheduler and so every task): may append to the ledger and sign model files. *review* (the
-API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *client*: what a
-person's terminal gets, read-only. Whatever parses or waits (DAG processor, triggerer) is a client, too. *lineage* (what
-brings events to Marquez): writes as the pipeline does, and has no key.
+API server people talk to): signs decisions. *serving*: reads the ledger, holds public keys only. *witness*: signs how
+far the ledger was whole. *client*: what a person's terminal gets, read-only. Whatever parses or waits (DAG processor,
+triggerer) is a client, too. *lineage* (what brings events to Marquez): writes as the pipeline does, and has no key.
 
 Two API servers with different secrets: a task inherits the scheduler's environment, and whoever knows the secret
 of an API server can forge any login there. So the one with logins and our pages (``airflow``) has a secret that no
@@ -18,11 +18,15 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stack.layout import HOST, Layout
+from stack.layout import Layout
 
-IDENTITIES = ("pipeline", "review", "serving", "client", "lineage")
-_LEDGER_ROLE = {identity: identity for identity in IDENTITIES} | {"client": "auditor", "lineage": "pipeline"}
-_PRIVATE_KEY = {"pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"), "review": ("GOVERNANCE_REVIEW_KEY", "review")}
+IDENTITIES = ("pipeline", "review", "serving", "witness", "client", "lineage")
+_LEDGER_ROLE = {name: name for name in IDENTITIES} | {"client": "auditor", "lineage": "pipeline"}
+_PRIVATE_KEY = {
+    "pipeline": ("GOVERNANCE_ARTIFACT_KEY", "artifact"),
+    "review": ("GOVERNANCE_REVIEW_KEY", "review"),
+    "witness": ("GOVERNANCE_WITNESS_KEY", "witness"),
+}
 
 LABEL_TOKENS = "label-tokens"
 """Name of the secret that senders of labels show to the scoring service."""
@@ -74,47 +78,73 @@ def services(layout: Layout) -> tuple[Service, ...]:
     return (mlflow(layout), *airflow_services(layout), scoring(layout), lineage_delivery(layout))
 
 
-def mlflow(layout: Layout) -> Service:
-    """Return MLflow's tracking server and registry."""
+def mlflow(layout: Layout, *options: str, **more: str) -> Service:
+    """Return MLflow's tracking server and registry, with further options and variables."""
     port = str(layout.ports["mlflow"])
-    options = ("--serve-artifacts", "--host", HOST, "--port", port, "--workers", "1")
-    hosts = ("--allowed-hosts", f"{HOST}:{port},localhost:{port}")
+    where = ("--serve-artifacts", "--host", layout.listen, "--port", port, "--workers", "1")
+    hosts = ("--allowed-hosts", f"{layout.url('mlflow').partition('//')[2]},localhost:{port}")
     environment = EVERYWHERE | {
         "MLFLOW_BACKEND_STORE_URI": layout.database_url("mlflow", "mlflow", "postgresql+psycopg2"),
         "MLFLOW_ARTIFACTS_DESTINATION": str(layout.state / "mlflow" / "artifacts"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return Service("mlflow", ("mlflow", "server", *options, *hosts), environment, health="/health")
+    return Service("mlflow", ("mlflow", "server", *where, *hosts, *options), environment | more, health="/health")
 
 
 def airflow_services(layout: Layout) -> tuple[Service, ...]:
     """Return Airflow's five processes."""
-    tasks, people = layout.secret("jwt-execution", _signing_secret), layout.secret("jwt-core", _signing_secret)
+    pages, tasks = airflow_pages(layout), airflow_execution(layout)
+    return (pages, tasks, airflow_scheduler(layout, "pipeline", **preloading(layout)), *airflow_watchers(layout))
 
-    def airflow(name: str, command: str, identity: str, health: str | None = None, **more: str) -> Service:
-        environment = airflow_environment(layout) | identity_environment(layout, identity) | more
-        return Service(name, ("airflow", *command.split()), environment, health)
 
-    def server(apps: str, port: str) -> str:
-        return f"api-server --apps {apps} --host {HOST} --port {layout.ports[port]} --workers 1"
+JWT = "AIRFLOW__API_AUTH__JWT_SECRET"
 
-    variable = "AIRFLOW__API_AUTH__JWT_SECRET"
-    login = {variable: people, "AIRFLOW__API__SECRET_KEY": layout.secret("airflow-session")}
+
+def airflow_pages(layout: Layout) -> Service:
+    """Return the API server that people talk to: logins, pages, and the review key."""
+    logins, session = layout.secret("jwt-core", signing_secret), layout.secret("airflow-session")
+    login = {JWT: logins, "AIRFLOW__API__SECRET_KEY": session}
+    return _airflow(layout, "airflow", _server(layout, "core", "airflow"), "review", "/api/v2/version", **login)
+
+
+def airflow_execution(layout: Layout) -> Service:
+    """Return the API server that tasks report to: neither logins nor pages."""
+    command = _server(layout, "execution", "execution")
+    return _airflow(layout, "execution", command, "client", "/execution/health", **_of_tasks(layout))
+
+
+def airflow_scheduler(layout: Layout, identity: str, **more: str) -> Service:
+    """Return the scheduler; with the identity of what it forks."""
+    return _airflow(layout, "scheduler", "scheduler --skip-serve-logs", identity, **_of_tasks(layout), **more)
+
+
+def airflow_watchers(layout: Layout) -> tuple[Service, ...]:
+    """Return what parses and what waits: neither may write to the ledger."""
     return (
-        airflow("airflow", server("core", "airflow"), "review", "/api/v2/version", **login),
-        airflow("execution", server("execution", "execution"), "client", "/execution/health", **{variable: tasks}),
-        airflow("scheduler", "scheduler --skip-serve-logs", "pipeline", **{variable: tasks}, **preloading(layout)),
-        airflow("dag-processor", "dag-processor", "client"),
-        airflow("triggerer", "triggerer --skip-serve-logs", "client"),
+        _airflow(layout, "dag-processor", "dag-processor", "client"),
+        _airflow(layout, "triggerer", "triggerer --skip-serve-logs", "client"),
     )
 
 
-def scoring(layout: Layout) -> Service:
-    """Return the scoring service."""
+def _airflow(layout: Layout, name: str, command: str, identity: str, health: str | None = None, **more: str) -> Service:
+    own = airflow_environment(layout) | airflow_database(layout) | identity_environment(layout, identity)
+    return Service(name, ("airflow", *command.split()), own | more, health)
+
+
+def _server(layout: Layout, apps: str, port: str) -> str:
+    return f"api-server --apps {apps} --host {layout.listen} --port {layout.ports[port]} --workers 1"
+
+
+def _of_tasks(layout: Layout) -> dict[str, str]:
+    return {JWT: layout.secret("jwt-execution", signing_secret)}
+
+
+def scoring(layout: Layout, name: str = "serving") -> Service:
+    """Return the scoring service; by another name where it runs several times."""
     port = str(layout.ports["serving"])
-    command = ("uvicorn", "governance.serving.app:app", "--host", HOST, "--port", port, "--no-access-log")
+    command = ("uvicorn", "governance.serving.app:app", "--host", layout.listen, "--port", port, "--no-access-log")
     environment = EVERYWHERE | python_path(layout) | identity_environment(layout, "serving") | label_tokens(layout)
-    return Service("serving", command, environment, "/health", module="governance/serving/app.py")
+    return Service(name, command, environment, "/health", module="governance/serving/app.py")
 
 
 def lineage_delivery(layout: Layout) -> Service:
@@ -142,8 +172,13 @@ def identity_environment(layout: Layout, identity: str) -> dict[str, str]:
 
 def label_tokens(layout: Layout) -> dict[str, str]:
     """Return the variable that says who may send labels: one sender, whom the scoring service and a terminal know."""
-    layout.secret(LABEL_TOKENS, lambda: f"local {secrets.token_urlsafe(32)}\n")
-    return {"GOVERNANCE_LABEL_TOKENS": str(layout.state / "secrets" / LABEL_TOKENS)}
+    layout.secret(LABEL_TOKENS, new_label_token)
+    return {"GOVERNANCE_LABEL_TOKENS": str(layout.secret_file(LABEL_TOKENS))}
+
+
+def new_label_token() -> str:
+    """Return the line of one sender of labels."""
+    return f"local {secrets.token_urlsafe(32)}\n"
 
 
 def python_path(layout: Layout) -> dict[str, str]:
@@ -158,14 +193,10 @@ def preloading(layout: Layout) -> dict[str, str]:
 
 
 def airflow_environment(layout: Layout) -> dict[str, str]:
-    """Return what every Airflow process is told; nothing in it lets anyone log in as somebody else."""
+    """Return what every Airflow process is told, workers too; there is no secret in it."""
     sections = {
         "core": _core(layout),
-        "database": {
-            "sql_alchemy_conn": layout.database_url("airflow", "airflow", "postgresql+psycopg2"),
-            "sql_alchemy_conn_async": layout.database_url("airflow", "airflow", "postgresql+psycopg_async"),
-            "external_db_managers": "airflow.providers.fab.auth_manager.models.db.FABDBManager",
-        },
+        "database": {"external_db_managers": "airflow.providers.fab.auth_manager.models.db.FABDBManager"},
         "api": {"base_url": layout.url("airflow"), "instance_name": "Model governance"},
         "fab": {
             # Roles are made once, by stack.bootstrap, not at every start of the API server.
@@ -182,12 +213,27 @@ def airflow_environment(layout: Layout) -> dict[str, str]:
         },
         "openlineage": LINEAGE,
     } | PACE
-    variables = {
+    return EVERYWHERE | python_path(layout) | {"AIRFLOW_HOME": str(layout.airflow_home)} | _variables(sections)
+
+
+def airflow_database(layout: Layout) -> dict[str, str]:
+    """Return how Airflow's database is reached, and the key of what is encrypted there."""
+    sections = {
+        "core": {"fernet_key": layout.secret("airflow-fernet", new_fernet_key)},
+        "database": {
+            "sql_alchemy_conn": layout.database_url("airflow", "airflow", "postgresql+psycopg2"),
+            "sql_alchemy_conn_async": layout.database_url("airflow", "airflow", "postgresql+psycopg_async"),
+        },
+    }
+    return _variables(sections)
+
+
+def _variables(sections: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {
         f"AIRFLOW__{section}__{option}".upper(): value
         for section, options in sections.items()
         for option, value in options.items()
     }
-    return EVERYWHERE | python_path(layout) | {"AIRFLOW_HOME": str(layout.airflow_home)} | variables
 
 
 LINEAGE = {
@@ -222,7 +268,7 @@ PACE = {
 
 def _core(layout: Layout) -> dict[str, str]:
     return {
-        "executor": "LocalExecutor",
+        "executor": layout.executor,
         # Twice the cores: a run measures four families at once, and more would only wait for each other.
         "parallelism": str(max(4, 2 * (os.cpu_count() or 2))),
         "auth_manager": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -231,14 +277,14 @@ def _core(layout: Layout) -> dict[str, str]:
         "load_examples": "False",
         "dagbag_import_timeout": "240",
         "dags_are_paused_at_creation": "False",
-        "fernet_key": layout.secret("airflow-fernet", new_fernet_key),
         "execution_api_server_url": f"{layout.url('execution')}/execution/",
         # Asks no name server.
         "hostname_callable": "socket.gethostname",
     }
 
 
-def _signing_secret() -> str:
+def signing_secret() -> str:
+    """Return a key that logins are signed with."""
     # Logins are signed with HMAC-SHA512, whose key should be no shorter than its output.
     return secrets.token_urlsafe(64)
 

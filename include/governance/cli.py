@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -569,6 +570,29 @@ def ledger_verify(
     return _answer(ask, as_json)
 
 
+@ledger_app.command("witness", short_help="Is it still the record that was signed? Sign how far it is whole.")
+def ledger_witness(
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=1, help="Look again so often; once by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Verify the record beside what was remembered outside of it, and sign its head, as the witness.
+
+    Finds what no look at the database alone can: a record that was rewritten or cut consistently. With --every it ends
+    only when that has happened.
+
+    Example: governance ledger witness --every 60
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import ledger
+
+        return ledger.witness(settings)
+
+    return _answer(ask, as_json) if every is None else _answer_again(ask, as_json, every)
+
+
 @ledger_app.command("show", short_help="The last entries, or one in full.")
 def ledger_show(
     entry: Annotated[int | None, typer.Argument(help="One entry in full.", show_default=False)] = None,
@@ -701,6 +725,21 @@ def _answer(ask: "Callable[[Settings], Answer]", as_json: bool) -> int:
         found.show(console(sys.stdout))
     sys.stdout.flush()
     return found.exit_code
+
+
+def _answer_again(ask: "Callable[[Settings], Answer]", as_json: bool, seconds: float) -> int:
+    """Ask again and again, until the answer is no; what is out of reach is asked again, too."""
+    from governance.errors import UnavailableError
+
+    while True:
+        try:
+            code = _answer(ask, as_json)
+        except UnavailableError as error:
+            print(error, file=sys.stderr, flush=True)
+        else:
+            if code != 0:
+                return code
+        time.sleep(seconds)
 
 
 def _failed(message: str, exit_code: int, error: BaseException, given: list[str]) -> int:

@@ -1,7 +1,8 @@
 """Signing and checking, with Ed25519 over canonical bytes.
 
-Two keys exist: ``artifact`` (the pipeline's; signs model files) and ``review`` (the API server's; signs decisions and
-permits). A signature is made for one purpose and does not verify for another. Whoever only checks holds public keys.
+Three keys exist: ``artifact`` (the pipeline's; signs model files), ``review`` (the API server's; signs decisions and
+permits) and ``witness`` (the witness's; signs checkpoints of the ledger). A signature is made for one purpose and does
+not verify for another. Whoever only checks holds public keys.
 
 Not guaranteed: separation under one Unix user. There the private keys are files that the same user can read (§10.9).
 """

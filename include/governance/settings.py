@@ -39,8 +39,9 @@ class Settings:
         snapshots: Root of the Delta tables: a path, or ``s3://…``.
         artifact_key: Private key that signs model files; the pipeline's, absent elsewhere.
         review_key: Private key that signs decisions and permits; the API server's, absent elsewhere.
+        witness_key: Private key that signs checkpoints of the ledger; the witness's, absent elsewhere.
         public_keys: Folder of the public keys that signatures are checked with.
-        serving_url: The scoring service.
+        serving_url: The scoring service; its replicas, with commas between them, where there are several.
         airflow_url: Airflow's API server, for links and for the command line.
         advisories: Folder of known vulnerabilities (OSV documents, such as those of the Python Packaging Authority).
         metrics_token: File with the token that Prometheus sends to the API server; nobody else's business.
@@ -67,6 +68,7 @@ class Settings:
     metrics_token: Path | None = None
     label_tokens: Path | None = None
     marquez_url: str | None = None
+    witness_key: Path | None = None
 
     def require(self, name: str) -> str:
         """Return a setting that must be there.
@@ -95,6 +97,7 @@ VARIABLES = {
     "snapshots": "GOVERNANCE_SNAPSHOTS",
     "artifact_key": "GOVERNANCE_ARTIFACT_KEY",
     "review_key": "GOVERNANCE_REVIEW_KEY",
+    "witness_key": "GOVERNANCE_WITNESS_KEY",
     "public_keys": "GOVERNANCE_PUBLIC_KEYS",
     "serving_url": "GOVERNANCE_SERVING_URL",
     "airflow_url": "GOVERNANCE_AIRFLOW_URL",
@@ -152,6 +155,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_token=optional_path("metrics_token"),
         label_tokens=optional_path("label_tokens"),
         marquez_url=values.get("MARQUEZ_URL") or None,
+        witness_key=optional_path("witness_key"),
     )
 
 

@@ -1,8 +1,9 @@
 """Imports once, in the process that forks the tasks, what every task would otherwise import for itself.
 
-Airflow runs this file in each of its processes that finds it on its path; only the scheduler's path has this folder
-(:mod:`stack.services`), for LocalExecutor forks every task from it. The libraries of one task take 2 to 10 seconds of
-a core to import, and a run has a dozen tasks; forked, a task finds them loaded and shares their memory.
+Airflow runs this file in each of its processes that finds it on its path; only the path of what forks tasks has this
+folder: the scheduler on one machine (LocalExecutor), a worker of Celery in production. The libraries of one task take
+2 to 10 seconds of a core to import, and a run has a dozen tasks; forked, a task finds them loaded and shares their
+memory.
 
 Nothing of ours is imported here: a task must run the code that is in the checkout when it starts. Nor is what keeps
 threads that do not survive a fork (deltalake's runtime). A library that is missing is left to the task that needs it,
@@ -27,7 +28,7 @@ LIBRARIES = (
     "shap",
     "great_expectations",
 )
-FORKS_TASKS = "scheduler"
+FORK_TASKS = ("scheduler", "celery")
 
 
 def preload() -> None:
@@ -44,7 +45,7 @@ def preload() -> None:
         logging.disable(level)
 
 
-if FORKS_TASKS in sys.argv[1:2]:
+if sys.argv[1:2] and sys.argv[1] in FORK_TASKS:
     preload()
 
 __all__: list[str] = []  # Airflow takes every other name in this file for a setting

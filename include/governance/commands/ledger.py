@@ -1,4 +1,4 @@
-"""The commands on the ledger itself: ``verify``, ``show`` and ``export``."""
+"""The commands on the ledger itself: ``verify``, ``witness``, ``show`` and ``export``."""
 
 import json
 from pathlib import Path
@@ -84,6 +84,27 @@ def _show_entries(out: "Console", entries: list[Entry]) -> None:
         at = f"{entry.at:%Y-%m-%d %H:%M:%S}"
         listed.add_row(str(entry.seq), at, entry.kind, entry.subject, entry.actor, entry.leaf[:12])
     out.print(listed)
+
+
+def witness(settings: Settings) -> Answer:
+    """Answer whether the record is whole beside what the witness remembers, and sign how far."""
+    from governance.keys import PublicKeys, Signer
+    from governance.ledger import witness as watching
+
+    signer = Signer.from_file(Path(settings.require("witness_key")), watching.KEY)
+    keys = PublicKeys.from_folder(settings.public_keys)
+    report, new = watching.look(open_ledger(settings), signer, keys, settings.state / watching.FILE)
+    document = {**report.to_dict(), "checkpoint": new and new.to_dict()}
+
+    def show(out: "Console") -> None:
+        for fault in report.faults:
+            line(out, str(fault))
+        if report.whole:
+            line(out, f"Signed: whole up to entry {new.head.seq}." if new else "Whole; nothing is new.")
+        else:
+            out.print("Not whole, so nothing was signed. Call the auditors; change nothing.", style="bold red")
+
+    return Answer(document, show, YES if report.whole else NO)
 
 
 def export(settings: Settings, file: Path | None) -> Answer:

@@ -79,8 +79,9 @@ def _sent(settings: Settings, model: str, items: "Sequence[Item]") -> "Told":
     from governance.predictions.database import Told
     from governance.predictions.labels import AT_ONCE
     from governance.predictions.senders import own_token
+    from governance.release.scoring import Replicas
 
-    url, told = f"{settings.require('serving_url')}/labels", Told(0, 0, 0)
+    url, told = f"{Replicas(settings.require('serving_url')).all[0].url}/labels", Told(0, 0, 0)
     headers = {"Authorization": f"Bearer {own_token(Path(settings.require('label_tokens')))}"}
     with httpx.Client(timeout=SECONDS, trust_env=False, headers=headers) as client:
         for start in range(0, len(items), AT_ONCE):

@@ -9,7 +9,8 @@ What it finds: any changed bit in any column, deleted, inserted, swapped, repeat
 What it cannot find by itself: entries cut off at the end, and a *consistent* rewrite of the tail, in which a superuser
 changes an entry and recomputes every hash after it. Nothing inside the database can show that; what is needed is a
 hash kept elsewhere. Give :func:`verify` an ``anchor`` (number and chain hash of any entry, noted earlier: every
-:class:`Entry` that was ever appended is one) and both are found. Signed checkpoints will make that systematic.
+:class:`Entry` that was ever appended is one) and both are found. :mod:`governance.ledger.witness` makes that
+systematic.
 """
 
 from collections.abc import Iterator

@@ -499,7 +499,8 @@ def _summed(
     if few := _too_few(*rows, minimum_n):
         whole = [Measurement(f"drift.{name}", None, rows[1], reason=few) for name in OF_THE_WHOLE]
         return Drift([*measured, *whole], ())
-    names, far = [one.name for one in (*found, *known)], [*map(_is_far, found), *map(_is_far_told_apart, known)]
+    names = [*(column.name for column in found), *(one.name for one in known)]
+    far = [*map(_is_far, found), *map(_is_far_told_apart, known)]
     drifted = (corrected <= level) & np.array(far, dtype=bool)
     simultaneous = [*(each for column in found for each in column.simultaneous), *absent["psi"], *absent["ks"]]
     whole = [

@@ -10,7 +10,7 @@ from typing import Any
 from governance.errors import RefusedError, UnavailableError
 from governance.ledger.log import Entry, Ledger
 from governance.release.registry import Registry
-from governance.release.scoring import ScoringService
+from governance.release.scoring import Replicas
 from governance.release.smoke import smoke_test
 from governance.release.verify import Candidate, Verified
 from governance.review import entries
@@ -32,7 +32,7 @@ class Attempt:
     Attributes:
         ledger: The record, with the pipeline's rights.
         registry: MLflow.
-        service: The scoring service.
+        service: The scoring service, every replica of it.
         verified: What is to serve.
         actor: Pseudonymous id of who asked for it.
         key: Key of the entry that will say that it serves.
@@ -40,7 +40,7 @@ class Attempt:
 
     ledger: Ledger
     registry: Registry
-    service: ScoringService
+    service: Replicas
     verified: Verified
     actor: str
     key: str
@@ -69,15 +69,16 @@ class Attempt:
         self.registry.set_champion(self.model, self.candidate.registry_version)
 
     def serve_and_test(self, seconds: float) -> None:
-        """Wait until the scoring service serves it, and test it there.
+        """Wait until the scoring service serves it, and test it there: every replica that answers.
 
         Raises:
             RefusedError: It does not serve in time, is refused, or answers otherwise than the verified bytes.
             UnavailableError: It does not answer.
         """
-        look = self.service.refresh(self.model)
-        self.service.wait_for(self.model, self.candidate.registry_version, self.candidate.digest, look, seconds)
-        smoke_test(self.service, self.verified)
+        looks = self.service.refresh(self.model)
+        self.service.wait_for(self.model, self.candidate.registry_version, self.candidate.digest, looks, seconds)
+        for replica in looks:
+            smoke_test(replica, self.verified)
 
     def expect_champion(self) -> None:
         """Refuse where it is champion no more.

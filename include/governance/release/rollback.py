@@ -22,7 +22,7 @@ from governance.ledger.log import Entry, Ledger
 from governance.policy import load_policy
 from governance.release.attempt import SERVE_SECONDS, Attempt, OvertakenError, give_back, short
 from governance.release.registry import Registry
-from governance.release.scoring import ScoringService
+from governance.release.scoring import Replicas
 from governance.release.stop import LONGEST_REASON, plain_reason, stop
 from governance.release.verify import Verified, candidate_to_restore, expect_whole, verify_release
 from governance.review import entries
@@ -217,8 +217,8 @@ class _Rollback:
         return found
 
     @property
-    def service(self) -> ScoringService:
-        return ScoringService(self.settings.require("serving_url"))
+    def service(self) -> Replicas:
+        return Replicas(self.settings.require("serving_url"))
 
     def carry_out(self) -> RollbackOutcome:
         self._expect_unchanged()

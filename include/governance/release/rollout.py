@@ -17,7 +17,7 @@ from typing import Any
 from governance.ledger.log import Entry, Ledger
 from governance.release.attempt import SERVE_SECONDS, Attempt, OvertakenError, give_back, short
 from governance.release.registry import PERMIT_FOLDER, Registry
-from governance.release.scoring import ScoringService
+from governance.release.scoring import Replicas
 from governance.release.verify import Candidate, Verified, candidate_to_release, expect_same_files, verify_release
 from governance.review import entries
 from governance.review.waiting import evidence_to_sign
@@ -83,7 +83,7 @@ def release(
         return done
     now = datetime.now(UTC)
     candidate = candidate_to_release(settings, ledger, model, digest, now)
-    service = ScoringService(settings.require("serving_url"))
+    service = Replicas(settings.require("serving_url"))
     verified = _verify_in_mlflow(settings, ledger, registry, candidate, now)
     key, previous = _key(ledger, model, digest), short(entries.champion_entry(ledger, model))
     attempt = _Release(ledger, registry, service, verified, actor, key, previous)

@@ -1,7 +1,11 @@
-"""The scoring service as the release sees it: nudge it, ask what it serves, and put rows to it."""
+"""The scoring service as the release sees it: nudge it, ask what it serves, and put rows to it.
+
+It may run several times, behind a proxy that gives each request to any of them. Here every replica is asked by its own
+address, for what one of them says is not true of the others.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.errors import RefusedError, UnavailableError
@@ -13,7 +17,7 @@ PAUSE_SECONDS = 0.1
 
 
 class ScoringService:
-    """A running scoring service.
+    """One running process of the scoring service.
 
     Args:
         url: Its address.
@@ -77,6 +81,22 @@ class ScoringService:
                 )
             time.sleep(PAUSE_SECONDS)  # between two looks, until the deadline
 
+    def wait_until_gone(self, model: str, look: int, seconds: float) -> None:
+        """Wait until it serves a model no more, as of its look number ``look``.
+
+        Raises:
+            RefusedError: It still serves it.
+            UnavailableError: It does not answer.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            state = self.state(model)
+            if state.get("state") != "serving" and state.get("looked", 0) >= look:
+                return
+            if time.monotonic() > deadline:
+                raise RefusedError(f"The scoring service at {self.url} still serves {model}: {state}.")
+            time.sleep(PAUSE_SECONDS)  # between two looks, until the deadline
+
     def score(self, model: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Json:
         """Have rows predicted.
 
@@ -103,3 +123,47 @@ class ScoringService:
                 f"{method} {path} of {self.url} answered {answer.status_code}: {document.get('message')}"
             )
         return document
+
+
+class Replicas:
+    """Every process of the scoring service.
+
+    One that does not answer serves nothing: it is left out as long as another answers, and looks at the champion by
+    itself when it is back. So a way back is never barred by a replica that is down.
+
+    Args:
+        urls: Their addresses, with commas between them.
+    """
+
+    def __init__(self, urls: str) -> None:
+        self.all = tuple(ScoringService(url.strip()) for url in urls.split(",") if url.strip())
+
+    def refresh(self, model: str) -> dict[ScoringService, int]:
+        """Tell each to look at the champion now, and return those that answer with the number of that look.
+
+        Raises:
+            UnavailableError: None of them answers.
+        """
+        looks: dict[ScoringService, int] = {}
+        silent: UnavailableError | None = None
+        for replica in self.all:
+            try:
+                looks[replica] = replica.refresh(model)
+            except UnavailableError as error:
+                silent = error
+        if not looks:
+            raise silent or UnavailableError("Expected an address in GOVERNANCE_SERVING_URL, found none.")
+        return looks
+
+    def wait_for(
+        self, model: str, registry_version: int, evidence: str, looks: Mapping[ScoringService, int], seconds: float
+    ) -> None:
+        """Wait until each of these serves this evidence, all within ``seconds``.
+
+        Raises:
+            RefusedError: One refused, with its reason, or did not come round in time.
+            UnavailableError: One did not answer in time.
+        """
+        deadline = time.monotonic() + seconds
+        for replica, look in looks.items():
+            replica.wait_for(model, registry_version, evidence, look, max(0.0, deadline - time.monotonic()))

@@ -19,7 +19,7 @@ from governance.errors import GovernanceError, InputError, RefusedError, Unavail
 from governance.ledger.log import Entry, Ledger
 from governance.release.attempt import short
 from governance.release.registry import Registry
-from governance.release.scoring import PAUSE_SECONDS, ScoringService
+from governance.release.scoring import Replicas
 from governance.review import entries
 from governance.settings import Settings
 
@@ -159,19 +159,16 @@ def _recorded(ledger: Ledger, model: str, actor: str, reason: str, key: str, mor
 
 
 def _let_go(settings: Settings, model: str, seconds: float, problems: list[str]) -> bool:
-    """Nudge the scoring service, and wait until it serves the model no more."""
+    """Nudge each replica of the scoring service, and wait until it serves the model no more; whether all said so."""
     deadline = time.monotonic() + seconds
+    unconfirmed = []
     try:
-        service = ScoringService(settings.require("serving_url"))
-        look = service.refresh(model)
-        while True:
-            state = service.state(model)
-            if state.get("state") != "serving" and state.get("looked", 0) >= look:
-                return True
-            if time.monotonic() > deadline:
-                problems.append(f"The scoring service at {service.url} still serves {model}: {state}.")
-                return False
-            time.sleep(PAUSE_SECONDS)  # between two looks, until the deadline
-    except GovernanceError as error:
-        problems.append(f"The scoring service did not confirm it. {error}")
-        return False
+        for replica in Replicas(settings.require("serving_url")).all:
+            try:
+                replica.wait_until_gone(model, replica.refresh(model), max(0.0, deadline - time.monotonic()))
+            except GovernanceError as error:  # the others must be asked all the same
+                unconfirmed.append(error)
+    except InputError as error:
+        unconfirmed.append(error)
+    problems.extend(f"The scoring service did not confirm it. {error}" for error in unconfirmed)
+    return not unconfirmed

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from governance.data import snapshots
 from governance.errors import NotPermittedError, RefusedError, TamperedError, UnavailableError
 from governance.ledger.log import Entry, Ledger
-from governance.release import history, rollout
+from governance.release import history
+from governance.release.scoring import ScoringService
 from tests.integration.serving.services_under_test import free_port
 from tests.unit.release.permitted_world import CONTRACT_BODY, MARIA, MODEL, PEOPLE, POLICY, SPEC, TIER, TOM
 
@@ -336,13 +337,13 @@ def test_mlflow_away_is_said_by_name_and_address(house, unserved):
 def test_the_smoke_test_uses_rows_of_the_snapshot_that_meet_the_contract(house, scoring, monkeypatch):
     house.sign(house.candidate("run-1"))
     asked: list[Any] = []
-    score = rollout.ScoringService.score
+    score = ScoringService.score
 
     def noted(self: Any, model: str, columns: Any, rows: Any) -> Any:
         asked.extend(rows)
         return score(self, model, columns, rows)
 
-    monkeypatch.setattr(rollout.ScoringService, "score", noted)
+    monkeypatch.setattr(ScoringService, "score", noted)
     house.release("run-1")
 
     known = snapshots.load(house.world.snapshot)[["income", "age", "kind", "debt"]]

@@ -10,7 +10,7 @@ from governance.errors import InputError, RefusedError, TamperedError, Unavailab
 from governance.ledger.log import Entry, Ledger
 from governance.release import attempt, history, rollback
 from governance.release.rollback import RollbackOutcome
-from governance.release.scoring import ScoringService
+from governance.release.scoring import Replicas
 from tests.integration.serving.services_under_test import free_port
 from tests.integration.serving.test_release import flip
 from tests.unit.release.permitted_world import MODEL, POLICY, SAM
@@ -267,7 +267,7 @@ def killed(*_: Any, **__: Any) -> None:
 
 CUTS = {
     "before the alias": (attempt.Attempt, "begin"),
-    "between the alias and the test": (ScoringService, "refresh"),
+    "between the alias and the test": (Replicas, "refresh"),
     "before the entry": (attempt.Attempt, "expect_champion"),
 }
 

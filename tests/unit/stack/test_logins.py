@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from stack.layout import Layout
-from stack.logins import ADMIN, ENGINEER, REVIEWER, logins, write_logins
+from stack.logins import ADMIN, AUDITOR, ENGINEER, REVIEWER, logins, write_logins
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from stack.logins import ADMIN, ENGINEER, REVIEWER, logins, write_logins
         ("dana", ENGINEER),  # she reviews other models, but develops this one
         ("maria", REVIEWER),
         ("tom", REVIEWER),
-        ("omar", REVIEWER),
+        ("omar", AUDITOR),
         ("priya", REVIEWER),
         ("maintainers", REVIEWER),
         ("admin", ADMIN),

@@ -32,7 +32,9 @@ def test_airflow_takes_nothing_in_it_for_a_setting(settings):
     assert settings["__all__"] == []
 
 
-@pytest.mark.parametrize(("command", "imports"), [("scheduler", True), ("triggerer", False), ("api-server", False)])
+@pytest.mark.parametrize(
+    ("command", "imports"), [("scheduler", True), ("celery", True), ("triggerer", False), ("api-server", False)]
+)
 def test_only_the_process_that_forks_tasks_imports_them(monkeypatch, command, imports):
     asked = []
     monkeypatch.setattr(sys, "argv", ["airflow", command, "--help"])
