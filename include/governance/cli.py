@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from governance.errors import GovernanceError, InputError, no_room
 
@@ -40,7 +41,24 @@ ledger_app = typer.Typer(help="The record: is it whole, and what does it say?", 
 app.add_typer(ledger_app, name="ledger")
 predictions_app = typer.Typer(help="What was predicted: is it whole, and what came true?", rich_markup_mode=None)
 app.add_typer(predictions_app, name="predictions")
-lineage_app = typer.Typer(help="Lineage: what was read and written, and its way to Marquez.", rich_markup_mode=None)
+
+
+class ModelOrCommand(TyperGroup):
+    """A group whose first word may be a model: ``governance lineage loan`` is ``governance lineage show loan``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what is no command of the group for what ``show`` is asked."""
+        first = args[0] if args else "--help"
+        if first not in (*self.commands, "-h", "--help"):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+lineage_app = typer.Typer(
+    cls=ModelOrCommand,
+    help="Lineage: where a model comes from and where it went (`governance lineage MODEL`), and its way to Marquez.",
+    rich_markup_mode=None,
+)
 app.add_typer(lineage_app, name="lineage")
 
 JSON = "--json"
@@ -667,6 +685,37 @@ def predictions_labels(
         from governance.commands import predictions
 
         return predictions.labels(settings, model, source)
+
+    return _answer(ask, as_json)
+
+
+@lineage_app.command("show", short_help="Where a model comes from, where it went; or which models used something.")
+def lineage_show(
+    model: Annotated[str | None, typer.Argument(help="The model's name.", show_default=False)] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Such as 1.2.0; what serves by default.", show_default=False)
+    ] = None,
+    uses: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET[.COLUMN]", help="Which models used it? Or a digest.", show_default=False),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="tree, mermaid, dot or json.")] = "tree",
+    as_json: AsJson = False,
+) -> int:
+    """Say where a model comes from and where it went: raw data, snapshot, version, evidence, permit, endpoint, windows.
+
+    Exits with 0 where the way back to raw data is whole, 2 where a link is missing; with `--uses` 0 where a model used
+    it, 2 where none did.
+
+    Example: governance lineage loan --format mermaid
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import lineage_graph
+
+        if (model is None) == (uses is None):
+            raise InputError("Expected a model, or --uses DATASET[.COLUMN], such as: governance lineage loan.")
+        return lineage_graph.used(settings, uses) if uses else lineage_graph.show(settings, str(model), version, form)
 
     return _answer(ask, as_json)
 

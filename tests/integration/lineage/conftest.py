@@ -44,14 +44,24 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def new_database(server: Server) -> Callable[[], Database]:
+    """Return a function that makes a database with a ledger and an outbox."""
+
+    def make() -> Database:
+        database = Database(server, f"lineage_{next(_numbers)}")
+        with closing(psycopg.connect(server.dsn("postgres", "postgres"), autocommit=True)) as connection:
+            connection.execute(f"CREATE DATABASE {database.name} TEMPLATE template0")
+        ledger_log.install(database.dsn("postgres"))
+        lineage_outbox.install(database.dsn("postgres"))
+        return database
+
+    return make
+
+
 @pytest.fixture
-def database(server: Server) -> Database:
-    database = Database(server, f"lineage_{next(_numbers)}")
-    with closing(psycopg.connect(server.dsn("postgres", "postgres"), autocommit=True)) as connection:
-        connection.execute(f"CREATE DATABASE {database.name} TEMPLATE template0")
-    ledger_log.install(database.dsn("postgres"))
-    lineage_outbox.install(database.dsn("postgres"))
-    return database
+def database(new_database: Callable[[], Database]) -> Database:
+    return new_database()
 
 
 @pytest.fixture
