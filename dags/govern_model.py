@@ -21,7 +21,7 @@ MEASURED_BY = {
     "quality": ["performance", "fairness", "drift"],
     "explainability": ["explainability"],
     "behaviour": ["leakage", "robustness"],
-    "operations": ["operations"],
+    "operations": ["operations", "lineage"],  # last, so that what was told has arrived
 }
 
 

@@ -21,6 +21,7 @@ from governance.training.tasks import Array, BinaryClassification, MulticlassCla
 if TYPE_CHECKING:
     import pandas as pd
 
+    from governance.lineage.trace import Trace
     from governance.training.artifacts import LoadedModel
 
 
@@ -139,6 +140,10 @@ class Material(Protocol):
     @property
     def champion(self) -> Champion | None:
         """What to compare with; ``None`` where nothing serves."""
+
+    @property
+    def lineage(self) -> "Trace | None":
+        """The walk from the candidate back to raw data; ``None`` where no pipeline ran."""
 
     def saved(self) -> AbstractContextManager[Saved]:
         """Return the final bytes in a folder, for as long as the ``with`` lasts."""
@@ -316,6 +321,14 @@ def operations(material: Material) -> list[Measurement]:
     return [*timed, *measure_vulnerabilities(material.lock, material.advisories)]
 
 
+def lineage(material: Material) -> list[Measurement]:
+    """Whether it can be followed back to raw data, and what it brings along from there."""
+    from governance.measures.lineage import measure_lineage, no_pipeline
+
+    found = material.lineage
+    return no_pipeline() if found is None else measure_lineage(found)
+
+
 FAMILIES: dict[str, Callable[[Material], list[Measurement]]] = {
     "performance": performance,
     "fairness": fairness,
@@ -324,6 +337,7 @@ FAMILIES: dict[str, Callable[[Material], list[Measurement]]] = {
     "leakage": leakage,
     "robustness": robustness,
     "operations": operations,
+    "lineage": lineage,
 }
 """In the order in which they are reported."""
 

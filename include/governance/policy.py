@@ -490,7 +490,9 @@ def _outcome(policy: Policy, rule: Rule, spec: Slices, measurement: Measurement 
     judged = {"estimate": measurement.value, "low": measurement.low, "high": measurement.high}[rule.of]
     if judged is None:
         return Outcome.BLOCK, f"Could not be measured: {measurement.reason or f'it has no {rule.of} end'}."
-    return _against_limits(rule, judged)
+    outcome, said = _against_limits(rule, judged)
+    # A measurement that has a value and a reason names what is wrong: the link that is missing.
+    return outcome, f"{said} {measurement.reason}" if measurement.reason and outcome is not Outcome.PASS else said
 
 
 def _not_applicable(policy: Policy, rule: Rule, spec: Slices, reason: str) -> tuple[Outcome, str]:

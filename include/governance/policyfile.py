@@ -15,7 +15,9 @@ from governance.records import Measurement
 from governance.yamlfile import Document, Fault, Strict
 
 Over = Literal["everything", "attributes", "intersections", "groups"]
-Condition = Literal["no champion", "no persons", "no vulnerability database", "not trained here", "not a classifier"]
+Condition = Literal[
+    "no champion", "no persons", "no vulnerability database", "no pipeline", "not trained here", "not a classifier"
+]
 NoTarget = Literal["keep_and_call", "suspend"]
 Number = int | float
 

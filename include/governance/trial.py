@@ -242,6 +242,7 @@ class Material:
     repeats: int = REPEATS
     gap: float | None = None
     champion: Champion | None = None
+    lineage: None = None
 
     @contextmanager
     def saved(self) -> Iterator[Saved]:

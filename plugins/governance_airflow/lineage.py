@@ -44,17 +44,18 @@ def of(lineage: Lineage | None, *, place: Mapping[str, str] | None = None) -> Op
 
 
 def of_approval(
-    model: str, evidence: str | None, role: str, decisions: Iterable[Mapping[str, Any]]
+    model: str, evidence: str | None, role: str, decisions: Iterable[Mapping[str, Any]], *, permitted: bool = False
 ) -> OperatorLineage[Any, Any]:
-    """An approval reads the evidence; where somebody decided, there is a decision."""
+    """An approval reads the evidence; where somebody decided, there is a decision, and with the last one a permit."""
     from governance.pipeline import facets
-    from governance.pipeline.datasets import decision, evidence_dataset
+    from governance.pipeline.datasets import decision, evidence_dataset, permit
     from governance.records import Lineage
 
     if evidence is None:
         return of(None)
     signed = facets.approval(role, evidence, decisions)
     wrote = [decision(model, role, evidence, **signed)] if signed[facets.APPROVAL]["decisions"] else []
+    wrote += [permit(model, evidence)] if permitted else []
     return of(Lineage([evidence_dataset(model, evidence)], wrote))
 
 

@@ -41,7 +41,8 @@ def _line(station: Station) -> str:
     when = f"{station.at:%Y-%m-%d %H:%M}" if station.at else ""
     about = " · ".join(part for part in (_size(station), station.job, when) if part)
     sign = f"{signs[station.state]} " if station.state else ""
-    return f"{station.kind}: {sign}{station.title}" + (f"  ({about})" if about else "")
+    title = str(station.node) if station.title == station.node.name and station.node.is_ours else station.title
+    return f"{station.kind}: {sign}{title}" + (f"  ({about})" if about else "")
 
 
 def _size(station: Station) -> str:

@@ -67,7 +67,7 @@ def _part(node: Node, facets: Json) -> Told:
         said.append(("Contract", f"{len(checks) - len(failed)} of {len(checks)} expectations met"))
     worst = {one.get("severity", "error") for one in failed}
     state = "" if not checks else "block" if "error" in worst else "warn" if failed else "pass"
-    return f"{node.name} {_short(node.version)}", state, said
+    return node.name, state, said
 
 
 def _validation(node: Node, facets: Json) -> Told:

@@ -172,7 +172,7 @@ class Graph:
             "JOIN unnest(%s::text[], %s::text[]) AS w (namespace, name) USING (namespace, name) ORDER BY m.event",
             ([namespace for namespace, _ in names], [name for _, name in names]),
         )
-        return [tuple(row) for row in rows]  # type: ignore[misc]
+        return [tuple(row) for row in rows]
 
     def events(self, numbers: Iterable[int]) -> dict[int, Json]:
         """Return whole events, by number: for what is told about a data set beyond its name."""
@@ -248,12 +248,14 @@ def _gathered(rows: Iterable[Row]) -> list[Step]:
     return [
         Step(
             number,
-            *head,
+            job,
+            run_id,
+            at,
             tuple(sides.get((number, INPUT), {})),
             tuple(sides.get((number, OUTPUT), {})),
             tuple((node, columns) for node, columns in sides.get((number, OUTPUT), {}).items() if columns is not None),
         )
-        for number, head in heads.items()
+        for number, (job, run_id, at) in heads.items()
     ]
 
 

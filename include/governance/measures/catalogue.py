@@ -182,6 +182,9 @@ operations.artifact_bytes               lower   bytes        everything  Model s
 operations.peak_memory_bytes            lower   bytes        everything  Peak memory, bytes
 operations.known_vulnerabilities        lower   count        everything  Known vulnerabilities
 operations.package_vulnerabilities      lower   count        packages    Known vulnerabilities of the package
+lineage.completeness                    higher  share        everything  Lineage back to raw data
+lineage.identifier_features             lower   count        everything  Features made of direct identifiers
+lineage.unpurposed_features             lower   count        everything  Features of data for another purpose
 provenance.uncommitted_changes          lower   count        everything  Uncommitted changes
 provenance.unknown_authors              lower   count        everything  Authors not in people.yaml
 provenance.overdue_findings             lower   count        everything  Overdue findings
@@ -207,6 +210,9 @@ COUNTED = frozenset(
         "operations.peak_memory_bytes",
         "operations.known_vulnerabilities",
         "operations.package_vulnerabilities",
+        "lineage.completeness",
+        "lineage.identifier_features",
+        "lineage.unpurposed_features",
         "provenance.uncommitted_changes",
         "provenance.unknown_authors",
         "provenance.overdue_findings",

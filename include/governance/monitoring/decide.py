@@ -45,7 +45,7 @@ def decide_window(watch: Watch) -> Step:
     entry = watch.entry(DECIDED) or watch.record(DECIDED, _decided(watch))
     data = entry.data["decision"]
     measured = datasets.measured(watch.model, "monitoring", watch.need(WATCHED).leaf)
-    lineage = Lineage([measured], [datasets.decided(watch.model, entry.leaf)])
+    lineage = Lineage([measured], [datasets.decided(watch.model, entry.leaf, HEADLINES[data["action"]])])
     return Step({"decision": data["action"], "because": data["because"]}, lineage, list(_messages(watch, entry)))
 
 

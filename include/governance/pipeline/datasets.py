@@ -13,11 +13,10 @@ from typing import Any
 
 from governance.data.snapshots import PROTECTED, Snapshot
 from governance.data.sources import lines
+from governance.lineage.graph import NAMESPACE
 from governance.records import Dataset
 
 Json = dict[str, Any]
-
-NAMESPACE = "governance"
 
 
 def raw(source: str, folder: Path) -> list[Dataset]:
@@ -109,9 +108,10 @@ def contract(model: str, digest: str) -> Dataset:
     return _one(model, "contract", digest)
 
 
-def validation(model: str, snapshot: str, contract: str, said: str) -> Dataset:
+def validation(model: str, snapshot: str, contract: str, said: str = "") -> Dataset:
     """What came of a contract on a snapshot: passed, or in quarantine."""
-    return _one(model, "validation", f"{snapshot[:16]}-{contract[:16]}", {"documentation": {"description": said}})
+    facets = {"documentation": {"description": said}} if said else {}
+    return _one(model, "validation", f"{snapshot[:16]}-{contract[:16]}", facets)
 
 
 def model_version(model: str, manifest: str, **facets: Json) -> Dataset:
@@ -139,9 +139,9 @@ def report(model: str, leaf: str) -> Dataset:
     return _one(model, "report", leaf)
 
 
-def decided(model: str, leaf: str) -> Dataset:
-    """What was decided about a window."""
-    return _one(model, "decided", leaf)
+def decided(model: str, leaf: str, said: str = "") -> Dataset:
+    """What was decided about a window, by the leaf of its entry in the ledger."""
+    return _one(model, "decided", leaf, {"documentation": {"description": said}} if said else {})
 
 
 def evidence_dataset(model: str, digest: str, **facets: Json) -> Dataset:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from governance.catalog import ModelSpec
 from governance.data.snapshots import DATA, PROTECTED, Part, Snapshot
 from governance.ledger.log import Entry
+from governance.lineage.trace import IDENTIFIER, PERSONAL
 from governance.pipeline.run import Run
 from governance.records import Dataset, Measurement, Verdict
 
@@ -26,7 +27,7 @@ APPROVAL, DEPLOYMENT = "governance_approval", "governance_deployment"
 DECLARED = "declared: the model's own code may use it in any way"
 """Said of columns where nobody can look inside."""
 
-PII, SENSITIVE = "PII", "SENSITIVE"
+PII, SENSITIVE = PERSONAL, "SENSITIVE"
 
 
 def described(spec: ModelSpec, said: str) -> Json:
@@ -44,7 +45,7 @@ def origin(spec: ModelSpec, frozen: Snapshot) -> Json:
     """Return what is known of the data as they were read: their columns, and by whose content they are known."""
     names = [column.name for column in frozen.columns]
     version = {"version": {"datasetVersion": f"as frozen in {frozen.digest}"}}
-    return {**version, **schema(columns_of(spec, frozen)), **tags(spec, names)}
+    return {**version, **schema(columns_of(spec, frozen)), **tags(spec, names, (PII, IDENTIFIER))}
 
 
 def frozen_part(spec: ModelSpec, frozen: Snapshot, part: str, source: Sequence[Dataset]) -> Json:
@@ -75,13 +76,14 @@ def columns_of(spec: ModelSpec, frozen: Snapshot) -> list[dict[str, str]]:
     ]
 
 
-def tags(spec: ModelSpec, columns: Iterable[str]) -> Json:
-    """Return the tags of columns that hold personal data, or say what group somebody belongs to."""
-    found = dict.fromkeys(spec.data.personal, PII) | dict.fromkeys(spec.protected_columns, SENSITIVE)
+def tags(spec: ModelSpec, columns: Iterable[str], personal: Iterable[str] = (PII,)) -> Json:
+    """Return the tags of columns that hold personal data (``personal``), or say what group somebody belongs to."""
+    found: dict[str, Iterable[str]] = dict.fromkeys(spec.data.personal, personal)
+    found |= dict.fromkeys(spec.protected_columns, (SENSITIVE,))
     marked = [
-        {"key": found[name], "value": "true", "source": "GOVERNANCE", "field": name}
+        {"key": tag, "value": "true", "source": "GOVERNANCE", "field": name}
         for name in columns
-        if name in found
+        for tag in found.get(name, ())
     ]
     return {"tags": {"tags": marked}} if marked else {}
 

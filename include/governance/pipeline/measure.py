@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from governance import canonical
 from governance.assessment import FAMILIES, Champion, Saved
 from governance.catalog import ModelSpec
 from governance.data import snapshots
@@ -27,6 +28,7 @@ from governance.training.tasks import Task, task_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from governance.lineage.trace import Trace
     from governance.training.artifacts import LoadedModel
 
 EXPLAINED_ROWS = 2000
@@ -34,6 +36,9 @@ EXPLAINED_ROWS = 2000
 
 BESIDE_CHAMPION = ("performance", "drift", "explainability")
 """The families that compare with the champion."""
+
+LINEAGE = "lineage"
+"""The family whose material are not rows, but what tasks said."""
 
 READS_PROTECTED = ("fairness", "leakage", "robustness")
 """The families that look at protected attributes; lineage says it of no other."""
@@ -44,10 +49,11 @@ def measure(run: Run, attempt: int, families: Sequence[str]) -> Step:
     candidate = candidate_of(run, attempt)
     material, measured = Material(run, candidate), {}
     for family in families:
-        key = _key(run, candidate, family)
-        entry = run.ledger.get(key)
-        if entry is None:
-            entry = run.record("measured", _data(attempt, family, candidate, FAMILIES[family](material)), key)
+        entry = _recorded(run, candidate, family)
+        if entry is None or not _is_final(entry):
+            found = FAMILIES[family](material)
+            key = _key(run, candidate, family) + (f":{_digest(found)}" if family == LINEAGE else "")
+            entry = run.record("measured", _data(attempt, family, candidate, found), key)
         measured[family] = entry
     numbers = {family: len(entry.data["measurements"]) for family, entry in measured.items()}
     return Step({"measured": numbers}, _lineage(run, candidate, measured))
@@ -59,8 +65,7 @@ def measured_entry(run: Run, attempt: int, family: str) -> Entry:
     Raises:
         InputError: The family was not measured for this candidate.
     """
-    candidate = candidate_of(run, attempt)
-    entry = run.ledger.get(_key(run, candidate, family))
+    entry = _recorded(run, candidate_of(run, attempt), family)
     if entry is None:
         raise InputError(f"Expected {family} of attempt {attempt} to be measured, found nothing: clear its task.")
     return entry
@@ -87,6 +92,23 @@ def _lineage(run: Run, candidate: Entry, measured: Mapping[str, Entry]) -> Linea
 
 def _known(measured: Iterable[Entry]) -> list[Measurement]:
     return [Measurement.from_dict(one) for entry in measured for one in entry.data["measurements"]]
+
+
+def _recorded(run: Run, candidate: Entry, family: str) -> Entry | None:
+    key = _key(run, candidate, family)
+    if family != LINEAGE:
+        return run.ledger.get(key)
+    found = run.ledger.backwards("measured", run.model)
+    return next((entry for entry in found if entry.key.startswith(f"{key}:")), None)
+
+
+def _is_final(entry: Entry) -> bool:
+    """Whether measuring again would find the same; of lineage only what was whole, for what was silent may speak."""
+    return entry.data["family"] != LINEAGE or all(one.get("reason") is None for one in entry.data["measurements"])
+
+
+def _digest(measured: Iterable[Measurement]) -> str:
+    return canonical.digest([one.to_dict() for one in measured])[:24]
 
 
 def _key(run: Run, candidate: Entry, family: str) -> str:
@@ -206,6 +228,13 @@ class Material:
     def champion(self) -> Champion | None:
         """What served when the run began."""
         return champion_of(self.run, self.task, self.rows)
+
+    @cached_property
+    def lineage(self) -> "Trace":
+        """The walk from the candidate back to raw data."""
+        from governance.pipeline.traced import traced
+
+        return traced(self.run, self.candidate)
 
     @contextmanager
     def saved(self) -> Iterator[Saved]:

@@ -7,9 +7,11 @@ from governance.catalog import ModelSpec
 from governance.ledger.log import Ledger
 from governance.pipeline import datasets, facets
 from governance.pipeline.run import Message, Run, Step
+from governance.pipeline.traced import require_whole
 from governance.records import Dataset, Lineage
 from governance.release import rollout
 from governance.review import entries
+from governance.review.waiting import evidence_to_sign
 from governance.settings import Settings
 
 PREDICTION = "prediction"
@@ -56,8 +58,10 @@ def served(
 def release(run: Run) -> Step:
     """Verify the permit from the bytes, move ``champion``, test it live; move back where that fails.
 
-    Reads nothing that Airflow says: not the state of the approval tasks, not their XComs.
+    Reads nothing that Airflow says: not the state of the approval tasks, not their XComs. A task that did not say what
+    it read and wrote stops it: what cannot be followed back to raw data is not released.
     """
+    _require_lineage(run)
     outcome = rollout.release(
         run.settings, run.ledger, model=run.model, run_id=run.run_id, actor=run.request.started_by
     )
@@ -77,3 +81,10 @@ def release(run: Run) -> Step:
         lineage,
         [Message(f"released:{outcome.evidence}", "released", text, path)],
     )
+
+
+def _require_lineage(run: Run) -> None:
+    """Refuse where the way from the permit back to raw data is broken; without a permit there is another refusal."""
+    digest = str(evidence_to_sign(run.ledger, run.model, run.run_id).data["digest"])
+    if run.ledger.get(f"permit:{digest}") is not None and run.last("release", evidence=digest) is None:
+        require_whole(run, datasets.permit(run.model, digest))

@@ -143,8 +143,9 @@ def summary_of(entry: Entry) -> dict[str, Any]:
 
 
 def lineage_of(run: Run, frozen: "Snapshot", entry: Entry) -> Lineage:
-    """A candidate is made of a snapshot; its protected part decides which rows are in which fold, and no more."""
-    read = datasets.whole_snapshot(run.model, frozen)
+    """A candidate is made of a snapshot that met its contract; the protected part decides on folds, and no more."""
+    contract = digest_of_bytes(run.spec.contract.read_bytes())
+    read = [*datasets.whole_snapshot(run.model, frozen), datasets.validation(run.model, frozen.digest, contract)]
     return Lineage(read, [made_of(run, frozen, entry)], facets.training(run, entry))
 
 

@@ -78,6 +78,7 @@ class ApprovalSensor(BaseSensorOperator):
         entry = evidence_to_sign(run.ledger, self.model, run.run_id)
         answer = answer_of_role(run.settings, run.ledger, entry, self.role)
         self.evidence, self.decisions = entry.data["digest"], answer.decisions
+        self.permitted = run.ledger.get(f"permit:{self.evidence}") is not None
         # What people wrote can be erased, so it is read on the page and kept in no log.
         sentence = f"{answer.sentence} {notify.review_page(run, entry)}"
         self.log.info("%s", sentence)
@@ -108,7 +109,10 @@ class ApprovalSensor(BaseSensorOperator):
 
     def _lineage(self) -> OperatorLineage[Any, Any]:
         decisions = getattr(self, "decisions", ())
-        return lineage.of_approval(self.model, getattr(self, "evidence", None), self.role, decisions)
+        permitted = getattr(self, "permitted", False)
+        return lineage.of_approval(
+            self.model, getattr(self, "evidence", None), self.role, decisions, permitted=permitted
+        )
 
 
 _ENDS = {"expired": "expired", "denied": "rejected", "void": "rejected"}

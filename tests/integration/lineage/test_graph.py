@@ -118,7 +118,7 @@ def test_the_way_leads_from_raw_data_to_what_was_decided(outbox, graph):
     lines = list(drawing.tree(way(graph, choose(graph, "loan"))))
     assert [line.strip("│├└─ ").partition("  (")[0] for line in lines] == [
         f"raw data: {RAW[1]}", "protected, apart: loan/protected 77777777", "snapshot: loan/snapshot 55555555",
-        "validation: ✓ loan/validation", "model: loan 1.0.0", "evidence: ! eeeeeeee warn",
+        "validation: ✓ loan/validation v", "model: loan 1.0.0", "evidence: ! eeeeeeee warn",
         "decision: compliance", "permit: ✓ eeeeeeee", "endpoint: serves 1.0.0", "prediction log: of 1.0.0",
         "window: loan/window 99999999", "decided: retrain", "contract: cccccccc",
     ]  # fmt: skip

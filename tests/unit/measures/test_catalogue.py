@@ -10,6 +10,7 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 from governance.measures import drift_classifier
+from governance.lineage.trace import Trace
 from governance.measures.catalogue import MEASURES
 from governance.measures.comparison import Answers, compare
 from governance.measures.drift import importance_psi, measure_drift, measure_prediction_drift
@@ -17,6 +18,7 @@ from governance.measures.explainability import measure_explainability
 from governance.measures.fairness import measure_fairness
 from governance.measures.fairness_regression import measure_regression_fairness
 from governance.measures.leakage import measure_leakage
+from governance.measures.lineage import measure_lineage
 from governance.measures.multiclass import measure_multiclass
 from governance.measures.operations import measure_latency
 from governance.measures.operations_vulnerabilities import measure_vulnerabilities
@@ -58,6 +60,7 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> list:
         *robustness_of_both(model, frame, labels, decisions),
         *measure_latency(artifact, "json:loads", frame.head(1), seconds=20),
         *vulnerabilities_of(artifact),
+        *measure_lineage(Trace(links=9)),
         *measure_leakage(frame, labels, groups, task="binary_classification"),
         *measure_drift(frame.assign(kind="a"), frame.assign(kind="b"), embedded=[embedded(random)]),
         *measure_prediction_drift(scores, scores**2),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from governance.catalog import find_spec, load_people
 from governance.code import Author, CodeState
+from governance.lineage.trace import Trace
+from governance.measures.lineage import measure_lineage
 from governance.policy import load_policy
 from governance.records import Measurement
 from governance.review.evidence import Facts, compose, digest_of
@@ -366,6 +368,7 @@ def _operations() -> list[Measurement]:
         Measurement("operations.latency_p99_ms", 9.834, 400),
         Measurement("operations.peak_memory_bytes", 251_179_008, 1, method="counted"),
         Measurement("operations.known_vulnerabilities", None, 0, reason=NO_DATABASE),
+        *measure_lineage(Trace(links=64)),
         Measurement("provenance.overdue_findings", 0, 0, method="counted"),
         Measurement("provenance.uncommitted_changes", 0, 0, method="counted"),
         Measurement("provenance.unknown_authors", 0, 0, method="counted"),
