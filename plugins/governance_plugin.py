@@ -48,8 +48,8 @@ class SharedLink:
     """Sends a link to a page inside Airflow's frame on to the page.
 
     Airflow takes what follows ``/plugin/governance`` in a link for a path of its own: ``/review/<model>/<version>``,
-    ``/waivers/<model>``, ``/incidents/<model>``, ``/monitoring/<model>``. This knows nothing, so it asks for no login:
-    the page does.
+    ``/waivers/<model>``, ``/incidents/<model>``, ``/monitoring/<model>``, ``/lineage/<model>``. This knows nothing, so
+    it asks for no login: the page does.
     """
 
     def __init__(self, place: str) -> None:
@@ -75,11 +75,12 @@ def guarded(app: Any) -> Any:
 
 
 def linked(app: Any) -> Any:
-    """Return the API server with links to ``/monitoring`` itself, which a place of Airflow's plugins does not match."""
+    """Return the API server with links to ``/monitoring`` and ``/lineage``, which no place of ours matches."""
     page = SharedLink("")
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        here = scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) == "/monitoring"
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        here = path in ("/monitoring", "/lineage")
         await (page if here else app)(scope, receive, send)
 
     return answer
@@ -93,7 +94,7 @@ class GovernancePlugin(AirflowPlugin):
         {"name": "governance", "app": GovernanceApp(), "url_prefix": PREFIX},
         *(
             {"name": f"governance links to {place}", "app": SharedLink(f"/{place}"), "url_prefix": f"/{place}"}
-            for place in ("review", "waivers", "standing-approvals", "incidents", "monitoring")
+            for place in ("review", "waivers", "standing-approvals", "incidents", "monitoring", "lineage")
         ),
     ]
     fastapi_root_middlewares = [  # noqa: RUF012

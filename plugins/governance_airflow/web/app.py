@@ -25,6 +25,7 @@ from governance_airflow.web import (
     api,
     break_glass_api,
     incidents_api,
+    lineage,
     metrics,
     monitoring,
     monitoring_api,
@@ -61,6 +62,8 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.include_router(monitoring_api.router)
     app.include_router(pages.router)
     app.include_router(monitoring.router)
+    app.include_router(lineage.api)
+    app.include_router(lineage.router)
     app.include_router(metrics.router)
     app.middleware("http")(_secured)
     for kind in (errors.GovernanceError, HTTPException, RequestValidationError):

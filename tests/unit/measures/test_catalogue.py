@@ -9,8 +9,8 @@ import pytest
 import yaml
 from sklearn.linear_model import LogisticRegression
 
-from governance.measures import drift_classifier
 from governance.lineage.trace import Trace
+from governance.measures import drift_classifier
 from governance.measures.catalogue import MEASURES
 from governance.measures.comparison import Answers, compare
 from governance.measures.drift import importance_psi, measure_drift, measure_prediction_drift

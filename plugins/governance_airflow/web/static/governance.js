@@ -282,6 +282,38 @@ function historyChart() {
   });
 }
 
+// The graph of lineage: the address names the box that is shown; what it came from and led to is drawn strong.
+function lineageGraph() {
+  const aside = document.querySelector('aside[data-first]');
+  if (!aside) return;
+  const edges = [...document.querySelectorAll('[data-e]')].map(g => ({ g, ends: g.dataset.e.split(' ') }));
+  const walk = (at, from, to, seen = new Set()) => {
+    edges.filter(edge => edge.ends[from] === at && !seen.has(edge)).forEach(edge => {
+      seen.add(edge);
+      walk(edge.ends[to], from, to, seen);
+    });
+    return seen;
+  };
+  const show = () => {
+    const id = location.hash.slice(1) || aside.dataset.first, at = id.slice(1);
+    document.querySelectorAll('[data-node]').forEach(one => { one.hidden = one.dataset.node !== id; });
+    document.querySelectorAll('.node').forEach(node => {
+      const on = node.getAttribute('href') === `#${id}`;
+      node.classList.toggle('on', on);
+      if (on) node.setAttribute('aria-current', 'true'); else node.removeAttribute('aria-current');
+    });
+    const strong = new Set([...walk(at, 1, 0), ...walk(at, 0, 1)]);
+    edges.forEach(edge => edge.g.querySelectorAll('path').forEach(path => path.classList.toggle('on', strong.has(edge))));
+  };
+  addEventListener('hashchange', show);
+  show();
+  $('cq').addEventListener('input', event => {
+    const text = event.target.value.toLowerCase();
+    document.querySelectorAll('#cols tr').forEach(row => { row.hidden = !row.textContent.toLowerCase().includes(text); });
+  });
+  $('ver')?.addEventListener('change', event => { location.href = event.target.dataset.go + event.target.value; });
+}
+
 followTheme();
 document.addEventListener('click', openLinks);
 document.addEventListener('click', copyDigests);
@@ -292,4 +324,5 @@ findingRows();
 watch();
 countWaiting();
 historyChart();
+lineageGraph();
 if (matchMedia('(min-width: 1640px)').matches) document.querySelectorAll('details.wide-open').forEach(d => { d.open = true; });
