@@ -118,13 +118,20 @@ class Graph:
         """Return who read these, each time."""
         return self._steps(INPUT, nodes, "t.event", "")
 
-    def next_to(self, nodes: Collection[Node]) -> set[tuple[Node, Node, int]]:
-        """Return what was made of these in one step: of which, what, and the number of what is said of its columns."""
+    def next_to(self, nodes: Collection[Node], kinds: Sequence[str]) -> set[tuple[Node, Node, int]]:
+        """Return what was made of these in one step: of which, what, and the number of what is said of its columns.
+
+        Args:
+            nodes: Data sets.
+            kinds: What of ours is asked for (:attr:`Node.what`); what came from outside always is.
+        """
         query = (
             "SELECT DISTINCT t.namespace, t.name, t.version, o.namespace, o.name, o.version, coalesce(o.columns, 0) "
-            "FROM {touched} JOIN lineage.touched o ON o.event = t.event AND o.direction = 'output'"
+            "FROM {touched} JOIN lineage.touched o ON o.event = t.event AND o.direction = 'output' "
+            "WHERE o.namespace <> %s OR split_part(o.name, '/', 2) = ANY(%s)"
         )
-        return {(_node(*row[:3]), _node(*row[3:6]), row[6]) for row in self._ask(query, INPUT, nodes)}
+        rows = self._ask(query, INPUT, nodes, (NAMESPACE, list(kinds)))
+        return {(_node(*row[:3]), _node(*row[3:6]), row[6]) for row in rows}
 
     def versions(self, namespace: str, name: str) -> list[tuple[Node, datetime]]:
         """Return the versions of a data set that were written, the newest first, and when each was last."""
@@ -188,7 +195,7 @@ class Graph:
         )
         return _gathered(self._ask(query, side, nodes))
 
-    def _ask(self, query: str, side: str, nodes: Collection[Node]) -> list[Row]:
+    def _ask(self, query: str, side: str, nodes: Collection[Node], values: Sequence[Any] = ()) -> list[Row]:
         """Ask about rows of the index by side and data set; once for known versions, once for any."""
         known, any_ = [node for node in nodes if node.version], [node for node in nodes if not node.version]
         found: list[Row] = []
@@ -198,7 +205,7 @@ class Graph:
                     "unnest(%s::text[], %s::text[], %s::text[]) AS w (namespace, name, version) JOIN lineage.touched t "
                     f"ON t.namespace = w.namespace AND t.name = w.name AND t.direction = '{side}' {same}"
                 )
-                found += self._rows(query.format(touched=touched), _arrays(sorted(some)))
+                found += self._rows(query.format(touched=touched), (*_arrays(sorted(some)), *values))
         return found
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Row]:

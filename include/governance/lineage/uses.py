@@ -74,7 +74,7 @@ def _of_datasets(graph: Graph, nodes: list[Node]) -> list[Use]:
     models = {node for node in nodes if node.what == MODEL}
     seen, frontier = set(nodes), set(nodes) - models
     while frontier:
-        fresh = {node for _, node, _ in graph.next_to(frontier)} - seen
+        fresh = {node for _, node, _ in graph.next_to(frontier, (MODEL, *MATERIAL))} - seen
         seen |= fresh
         models |= {node for node in fresh if node.what == MODEL}
         frontier = {node for node in fresh if node.what in MATERIAL}
@@ -102,7 +102,7 @@ def _of_column(graph: Graph, nodes: list[Node], column: str) -> list[Use]:
 def _made_of(graph: Graph, columns: set[tuple[Node, str]]) -> set[tuple[Node, str]]:
     """Return the columns that are made of these in one step."""
     asked = {(node.namespace, node.name, field) for node, field in columns}
-    steps = graph.next_to({node for node, _ in columns})
+    steps = graph.next_to({node for node, _ in columns}, (MODEL, *MATERIAL))
     made: dict[tuple[int, str, str], set[str]] = {}
     for (number, field), origins in graph.origins({number for *_, number in steps}).items():
         for one in origins:

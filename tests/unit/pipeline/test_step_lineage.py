@@ -129,3 +129,35 @@ def test_what_is_new_reads_well_where_the_graph_cuts():
 
     assert all(len(dataset.name) <= SHOWN for dataset in new)
     assert len("loan/protected") <= SHOWN
+
+
+def test_training_reads_what_came_of_the_contract_so_that_a_silent_validation_is_missed(run, monkeypatch):
+    from governance.pipeline.train import lineage_of
+
+    monkeypatch.setattr(type(run), "version", "1.0.0")
+
+    read = lineage_of(run, snapshot_of(run), SimpleNamespace(data=candidate_with("x"))).inputs
+    assert names(read) == ["tiny/snapshot", "tiny/protected", "tiny/validation"]
+
+
+def candidate_with(manifest) -> dict:
+    training = {"seed": 0, "evaluation": {}, "parameters": {}, "dropped": []}
+    return {
+        "attempt": 1, "manifest": manifest, "registry_version": 1, "training": training, "mlflow_run": "r-1",
+        "features": ["age"], "artifact": {"files": []},
+    }  # fmt: skip
+
+
+def test_a_lineage_that_was_whole_is_measured_once_and_a_broken_one_again(run, monkeypatch):
+    asked = iter([0.5, 0.5, 1.0])
+
+    def found(_):
+        value = next(asked)
+        return [Measurement("lineage.completeness", value, 2, reason=None if value == 1 else "No task says …")]
+
+    monkeypatch.setitem(FAMILIES, "lineage", found)
+    for _ in range(4):
+        measure(run, 1, ["lineage"])
+
+    recorded = [entry for entry in run.ledger.find(kind="measured", subject=MODEL) if entry.data["family"] == "lineage"]
+    assert [entry.data["measurements"][0]["value"] for entry in recorded] == [0.5, 1.0]

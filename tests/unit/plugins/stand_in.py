@@ -158,7 +158,7 @@ class Office:
         self.app = create_app(Services(settings, lambda: self.desk, self._run_actors))
         self.airflow = FastAPI()
         self.airflow.mount("/governance", self.app)
-        for place in ("/review", "/waivers", "/standing-approvals", "/incidents", "/monitoring"):
+        for place in ("/review", "/waivers", "/standing-approvals", "/incidents", "/monitoring", "/lineage"):
             self.airflow.mount(place, SharedLink(place))
 
     def _run_actors(self, run_id: str, dag_id: str | None = None) -> dict[str, list[str]]:

@@ -245,7 +245,7 @@ def test_lineage_says_what_was_signed(task, office):
 
     assert names(lineage.inputs) == ["loan/evidence"]
     assert lineage.inputs[0].facets["version"]["datasetVersion"] == digest
-    assert names(lineage.outputs) == ["loan/signed/compliance"]
+    assert names(lineage.outputs) == ["loan/signed/compliance", "loan/permit"]
     signed = lineage.outputs[0].facets["governance_approval"]["decisions"]
     assert [(one["person"], one["answer"]) for one in signed] == [("p-2b95", "approve")]
 

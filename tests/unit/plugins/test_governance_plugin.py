@@ -57,6 +57,7 @@ def test_airflow_finds_the_page_in_its_navigation():
         ("/waivers/loan?rule=parity", "/governance/waivers/loan?rule=parity"),
         ("/review/loan/1.0.0?attempt=1", "/governance/review/loan/1.0.0?attempt=1"),
         ("/monitoring/", "/governance/monitoring"),
+        ("/lineage/loan?version=1.0.0", "/governance/lineage/loan?version=1.0.0"),
         ("/monitoring/loan/160?last=30", "/governance/monitoring/loan/160?last=30"),
         ("/review//evil.test/x", "/governance/review//evil.test/x"),
         ("/review/loan/%C3%A9", "/governance/review/loan/%C3%A9"),
@@ -78,6 +79,7 @@ def test_a_shared_link_with_a_line_break_leads_nowhere(as_login):
     [
         ("", "/monitoring", "/governance/monitoring"),
         ("/airflow", "/airflow/monitoring", "/airflow/governance/monitoring"),
+        ("", "/lineage", "/governance/lineage"),
         ("", "/monitoringx", None),
         ("", "/governance/monitoring", None),
     ],
