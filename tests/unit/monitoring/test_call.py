@@ -6,7 +6,7 @@ import pytest
 
 from governance.keys import PublicKeys
 from governance.monitoring.decide import decide_window
-from governance.monitoring.watch import DECIDED, WINDOW, open_watch
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, open_watch
 from governance.review import incidents
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, World
@@ -37,6 +37,7 @@ def called(world, ledger):
         because = ["A third of the features have drifted: severe.", "No earlier version has a valid permit."]
         decision = {"action": "call", "because": because, "rule": rule, "target": None, "tell": True}
         watch.record(WINDOW, {"page": page})
+        watch.record(WATCHED, {})
         watch.record(DECIDED, {"decision": decision, "dry_run": dry_run, "reason": " ".join(because)})
         (message,) = decide_window(watch).messages
         return message

@@ -25,7 +25,7 @@ def seen(watch, monkeypatch, frame, faults=()):
     draw = np.random.default_rng(0)
     answered = frame.assign(**{collect.SCORE: draw.random(len(frame)), collect.PREDICTION: 1, collect.LABEL: None})
     watch.record(WINDOW, {"rows": len(frame), "faults": list(faults), "snapshot": None})
-    monkeypatch.setattr(facts.collect, "window_of", lambda _: answered)
+    monkeypatch.setattr(facts.collect, "window_of", lambda *_: answered)
     monkeypatch.setattr(facts, "reference_of", lambda _: (rows(300)[features], "snapshot 00"))
     monkeypatch.setattr(facts, "candidate_of", lambda *_: None)
     judged = pd.DataFrame({"prediction": 1, "label": [0, 1] * 150, "score": draw.random(300)})

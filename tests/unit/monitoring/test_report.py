@@ -45,7 +45,7 @@ def made(watch, monkeypatch):
         calls["keep_page"].append(what)
         return WRITTEN
 
-    monkeypatch.setattr(report.collect, "window_of", lambda _: frame)
+    monkeypatch.setattr(report.collect, "window_of", lambda *_: frame)
     monkeypatch.setattr(report.facts, "reference_of", lambda _: (rows(300)[features], "snapshot 00"))
     monkeypatch.setattr(report, "candidate_of", lambda *_: None)
     monkeypatch.setattr(report.facts, "fetch_out_of_fold", lambda *_: pd.concat([other, judged]))

@@ -1,5 +1,8 @@
 """The task of ``retain_predictions``: called as Airflow calls it."""
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -19,7 +22,8 @@ def retained(monkeypatch):
             return outcome
 
         monkeypatch.setattr("governance.monitoring.keep.let_go", let_go)
-        return RetainOperator(task_id="retain").execute(context={})
+        dag_run = SimpleNamespace(run_after=datetime(2026, 3, 1, tzinfo=UTC))
+        return RetainOperator(task_id="retain").execute(context={"dag_run": dag_run})
 
     return run
 

@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
-from governance.monitoring.watch import DECIDED, open_watch
+from governance.monitoring.watch import DECIDED, WATCHED, WINDOW, open_watch
 from governance_airflow.operators.watch import ActOperator, DecideOperator, WatchOperator
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, World
@@ -39,6 +39,8 @@ def decide():
 
 def decided(watch, action, *, dry_run=False, target=None):
     decision = {"action": action, "because": ["It has drifted."], "rule": "severe_share", "target": target}
+    watch.record(WINDOW, {})
+    watch.record(WATCHED, {})
     watch.record(DECIDED, {"decision": {**decision, "tell": False}, "dry_run": dry_run, "champion": None})
 
 

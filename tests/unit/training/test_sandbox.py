@@ -115,15 +115,18 @@ def test_fit_has_only_a_few_harmless_variables(
     assert len(names) < 25
 
 
+@pytest.mark.training
 def test_fit_computes_with_the_instructions_that_the_machines_owner_chose(
-    make_folder: MakeFolder, open_sandbox: Open, rows: TrainingSet, tmp_path, monkeypatch
+    make_folder: MakeFolder, rows: TrainingSet, tmp_path, monkeypatch
 ):
     """With others, the last bits of a model would differ from those of the same fit outside."""
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     seen = tmp_path / "seen"
     folder = make_folder(source(f"open({str(seen)!r}, 'w').write(os.environ['OPENBLAS_CORETYPE'])\n{FITTED}"))
 
-    open_sandbox(folder).fit(job_of(rows))
+    # Trainers that run already have the environment in which they were started.
+    with Sandbox(folder, target="paid", task=PAID, workers=1) as sandbox:
+        sandbox.fit(job_of(rows))
 
     assert seen.read_text() == "Haswell"
 
