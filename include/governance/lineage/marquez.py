@@ -65,6 +65,7 @@ class Marquez:
         self.url, self._prefix, self._late = url.rstrip("/"), parts.path.rstrip("/"), late
         self._connection = kind(parts.hostname, parts.port, timeout=seconds)
         self._since: float | None = None
+        self._cut = False
 
     def send(self, text: str) -> None:
         """Send an event.
@@ -93,6 +94,7 @@ class Marquez:
         """End a request that takes too long in all; called from another thread."""
         since, sock = self._since, getattr(self._connection, "sock", None)
         if since is not None and sock is not None and time.monotonic() - since > self._late:
+            self._cut = True
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
@@ -129,11 +131,13 @@ class Marquez:
             raise self._away(error) from error
 
     def _once(self, method: str, path: str, body: bytes) -> tuple[int, str]:
-        self._since = time.monotonic()
+        self._since, self._cut = time.monotonic(), False
         try:
             self._connection.request(method, self._prefix + path, body, {"Content-Type": "application/json"})
             answer = self._connection.getresponse()
             said = answer.read(REASON_BYTES)
+            if self._cut or not answer.headers:  # Python's own client takes the first line for a whole answer
+                raise http.client.IncompleteRead(said)
             if answer.read(1):  # more than anybody reads; the connection cannot be used again
                 self._connection.close()
             return answer.status, " ".join(said.decode(errors="replace").split())
