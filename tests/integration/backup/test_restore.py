@@ -18,7 +18,7 @@ from stack.errors import StackError
 from tests.integration.serving.services_under_test import InThread, wait_until
 from tests.unit.release.permitted_world import MODEL
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

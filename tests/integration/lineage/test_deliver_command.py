@@ -14,6 +14,8 @@ from governance.settings import ROOT
 from tests.integration.lineage.conftest import event
 from tests.integration.lineage.marquez_double import Collector
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def marquez():

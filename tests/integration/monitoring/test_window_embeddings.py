@@ -15,6 +15,8 @@ from tests.unit.release.permitted_world import CONTRACT_BODY, FEATURES, MODEL, e
 EMBEDDING = """
 from sklearn.feature_extraction.text import HashingVectorizer
 
+pytestmark = pytest.mark.slow
+
 def embed(frame, files):
     text = frame["note"].fillna("")
     return {"note": HashingVectorizer(n_features=256, analyzer="char_wb", ngram_range=(3, 4)).transform(text)}

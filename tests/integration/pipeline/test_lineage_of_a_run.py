@@ -33,6 +33,8 @@ from tests.unit.release.permitted_world import MODEL, SAM, World, rows
 FIT = """
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+pytestmark = pytest.mark.slow
+
 
 def fit(frame, params):
     return HistGradientBoostingClassifier(max_iter=5).fit(frame.drop(columns="approve"), frame["approve"])

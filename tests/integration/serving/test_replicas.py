@@ -11,6 +11,8 @@ from tests.integration.serving.test_rollback import released
 from tests.integration.serving.test_stop import stop
 from tests.unit.release.permitted_world import MODEL
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def two(house, serve) -> tuple[InThread, InThread]:
