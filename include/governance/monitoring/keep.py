@@ -78,7 +78,8 @@ def let_go(settings: Settings) -> Gone:
         UnavailableError: The database, the snapshots' storage or MLflow does not answer. What is recorded as let go and
             is still there goes the next time.
     """
-    retired: Retired = retain(settings.require("ledger_url"), kept(settings))
+    stays = kept(settings)  # first: nothing goes while a policy cannot be read
+    retired: Retired = retain(settings.require("ledger_url"), stays)
     return Gone(retired.segments, retired.days, *let_go_windows(settings, datetime.now(UTC)))
 
 
