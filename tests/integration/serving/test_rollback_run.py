@@ -36,7 +36,7 @@ def test_it_says_what_it_leaves_restores_and_opens_an_incident_that_people_are_t
 
     assert chosen.summary == {"serving": "1.1.0", "targets": ["1.0.0"], "reason": REASON}
     assert (restored.summary["action"], restored.summary["version"], restored.skipped) == ("rolled_back", "1.0.0", None)
-    assert [dataset.name for dataset in restored.lineage.outputs] == ["tiny/endpoint"]
+    assert [dataset.name for dataset in restored.lineage.outputs] == ["tiny/endpoint", "tiny/predictions"]
     assert serves(house) == two[0].data["digest"]
     (message,) = incident.messages
     assert message.text.startswith("tiny was rolled back: 1.0.0 serves instead of 1.1.0. Lending: Approvals collapsed")
