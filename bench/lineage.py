@@ -24,12 +24,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "include"), str(ROOT / "plugins"), str(ROOT)]
 
-from governance.ledger import log as ledger_log  # noqa: E402
-from governance.lineage import outbox as lineage_outbox  # noqa: E402
-from governance.lineage.delivery import Delivery  # noqa: E402
-from governance.lineage.marquez import Marquez  # noqa: E402
-from governance.lineage.outbox import Outbox  # noqa: E402
-from tests.integration.ledger.ledger_database import Database, Server  # noqa: E402
+from governance.ledger import log as ledger_log  # noqa: E402 - the checkout is no package
+from governance.lineage import outbox as lineage_outbox  # noqa: E402 - as above
+from governance.lineage.delivery import Delivery  # noqa: E402 - as above
+from governance.lineage.marquez import Marquez  # noqa: E402 - as above
+from governance.lineage.outbox import Outbox  # noqa: E402 - as above
+from tests.integration.ledger.ledger_database import Database, Server  # noqa: E402 - as above
 
 ANSWER_SECONDS = 0.002
 MODELS = 20
@@ -63,7 +63,7 @@ def serve(pipe: Any) -> None:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(ANSWER_SECONDS)
+            time.sleep(ANSWER_SECONDS)  # what a quick server takes: the goal is stated for it
             self.send_response(201)
             self.send_header("Content-Length", "0")
             self.end_headers()

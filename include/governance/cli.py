@@ -788,7 +788,7 @@ def _answer_again(ask: "Callable[[Settings], Answer]", as_json: bool, seconds: f
         else:
             if code != 0:
                 return code
-        time.sleep(seconds)
+        time.sleep(seconds)  # the pace that was asked for, until somebody ends the service
 
 
 def _failed(message: str, exit_code: int, error: BaseException, given: list[str]) -> int:

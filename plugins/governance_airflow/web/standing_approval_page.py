@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from governance.catalog import People
 from governance.errors import InputError
-from governance.policyfile import MARGINS
 from governance.reports import words
 from governance.review import standing_approval
 from governance.review.standing_approval import LONGEST_REASON, SHORTEST_REASON
@@ -120,5 +119,5 @@ def _margin(name: str, margin: float) -> str:
 
 def _at_worst(margins: Mapping[str, float], releases: int) -> str:
     """Say what the margins come to if every version uses them up, for each is compared with the one before it."""
-    together = [_margin(name, margin * releases) for name, margin in margins.items() if name in MARGINS]
+    together = [_margin(name, margin * releases) for name, margin in margins.items()]
     return f"At worst, over {words.plural(releases, 'version')}: {words.listed(together)}." if releases > 1 else ""
