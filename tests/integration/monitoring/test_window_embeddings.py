@@ -12,10 +12,11 @@ from governance.release.bundle import CONTRACT
 from tests.integration.monitoring.conftest import TYPES, usual
 from tests.unit.release.permitted_world import CONTRACT_BODY, FEATURES, MODEL, expect, rows
 
+pytestmark = pytest.mark.slow
+
 EMBEDDING = """
 from sklearn.feature_extraction.text import HashingVectorizer
 
-pytestmark = pytest.mark.slow
 
 def embed(frame, files):
     text = frame["note"].fillna("")

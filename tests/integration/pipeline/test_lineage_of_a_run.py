@@ -30,11 +30,10 @@ from tests.integration.serving.services_under_test import Service, mlflow_server
 from tests.unit.plugins.stand_in import LedgerInMemory
 from tests.unit.release.permitted_world import MODEL, SAM, World, rows
 
-FIT = """
-from sklearn.ensemble import HistGradientBoostingClassifier
-
 pytestmark = pytest.mark.slow
 
+FIT = """
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 def fit(frame, params):
     return HistGradientBoostingClassifier(max_iter=5).fit(frame.drop(columns="approve"), frame["approve"])
