@@ -11,6 +11,7 @@ from typing import Any
 from governance.catalog import People, Person
 from governance.errors import TamperedError
 from governance.keys import PublicKeys
+from governance.ledger.log import Ledger
 from governance.policy import Policy
 
 FORMAT = "governance-decision/1"
@@ -41,6 +42,14 @@ class SignedDecision:
     def from_dict(cls, document: Mapping[str, Any]) -> "SignedDecision":
         """Inverse of :meth:`to_dict`."""
         return cls(dict(document["decision"]), str(document["signature"]))
+
+    def is_genuine(self, keys: PublicKeys, purpose: str, format: str) -> bool:
+        """Say whether the review key signed it, for this purpose and in this format."""
+        try:
+            keys.verify(self.decision, self.signature, purpose, KEY)
+        except TamperedError:
+            return False
+        return self.decision.get("format") == format
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,11 @@ def valid_decisions(
     result = []
     for one in signed:
         decision = one.decision
-        if decision.get("evidence") != evidence_digest or not _genuine(one, keys) or decision["person"] in seen:
+        if (
+            decision.get("evidence") != evidence_digest
+            or not one.is_genuine(keys, PURPOSE, FORMAT)
+            or decision["person"] in seen
+        ):
             continue
         person = people.by_id(decision["person"])
         bound = (decision["policy"], decision["people"], decision["spec"]) == (
@@ -127,9 +140,16 @@ def missing_roles(decisions: Sequence[SignedDecision], policy: Policy) -> dict[s
     return {role: count for role, count in lacking.items() if count > 0}
 
 
-def _genuine(one: SignedDecision, keys: PublicKeys) -> bool:
-    try:
-        keys.verify(one.decision, one.signature, PURPOSE, KEY)
-    except TamperedError:
-        return False
-    return one.decision.get("format") == FORMAT
+def answers_to(ledger: Ledger, kind: str, model: str) -> dict[str, tuple[SignedDecision, ...]]:
+    """Return what people answered to proposals about a model, in the order of the ledger, by the proposal's digest.
+
+    Args:
+        ledger: Where they are.
+        kind: Kind of the entries; the answer names its proposal in the field that is called like the proposal's kind.
+        model: The model's name.
+    """
+    found: dict[str, list[SignedDecision]] = {}
+    for entry in ledger.find(kind, model):
+        one = SignedDecision.from_dict(entry.data)
+        found.setdefault(str(one.decision.get(kind.removesuffix("_signature"))), []).append(one)
+    return {digest: tuple(answers) for digest, answers in found.items()}

@@ -85,12 +85,9 @@ class BreakGlass:
 
 def of_model(ledger: Ledger, model: str) -> list[BreakGlass]:
     """Return everything that was ever proposed for a model, oldest first."""
-    signed: dict[str, list[SignedDecision]] = {}
-    for entry in ledger.find(SIGNED, model):
-        one = SignedDecision.from_dict(entry.data)
-        signed.setdefault(str(one.decision.get("break_glass")), []).append(one)
+    answers = approvals.answers_to(ledger, SIGNED, model)
     proposed = [BreakGlass(dict(entry.data["proposal"])) for entry in ledger.find(PROPOSED, model)]
-    return [BreakGlass(one.proposal, tuple(signed.get(one.digest, ()))) for one in proposed]
+    return [BreakGlass(one.proposal, answers.get(one.digest, ())) for one in proposed]
 
 
 def of_permit(permit: Mapping[str, Any]) -> BreakGlass | None:
@@ -149,7 +146,11 @@ def valid_signatures(
     found: dict[str, SignedDecision] = {}
     for signature in one.signatures:
         said = signature.decision
-        if said.get("break_glass") != one.digest or said.get("model") != policy.model or not _genuine(signature, keys):
+        if (
+            said.get("break_glass") != one.digest
+            or said.get("model") != policy.model
+            or not signature.is_genuine(keys, PURPOSE, SIGNATURE_FORMAT)
+        ):
             continue
         person = people.by_id(said["person"])
         roles = policy.break_glass.roles if policy.break_glass else ()
@@ -204,11 +205,3 @@ def sentence(one: BreakGlass, people: People) -> str:
 def _bound(proposal: Json) -> Json:
     names = ("evidence", "model", "version", "registry_version", "environment", "policy", "people", "spec")
     return {name: proposal.get(name) for name in names}
-
-
-def _genuine(signature: SignedDecision, keys: PublicKeys) -> bool:
-    try:
-        keys.verify(signature.decision, signature.signature, PURPOSE, approvals.KEY)
-    except TamperedError:
-        return False
-    return signature.decision.get("format") == SIGNATURE_FORMAT

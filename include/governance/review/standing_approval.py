@@ -112,12 +112,9 @@ class Use:
 
 def of_model(ledger: Ledger, model: str) -> list[StandingApproval]:
     """Return every standing approval that was ever proposed for a model, oldest first."""
-    answers: dict[str, list[SignedDecision]] = {}
-    for entry in ledger.find(SIGNED, model):
-        one = SignedDecision.from_dict(entry.data)
-        answers.setdefault(str(one.decision.get("standing_approval")), []).append(one)
+    answers = approvals.answers_to(ledger, SIGNED, model)
     proposed = [StandingApproval(dict(entry.data["approval"])) for entry in ledger.find(PROPOSED, model)]
-    return [StandingApproval(one.approval, tuple(answers.get(one.digest, ()))) for one in proposed]
+    return [StandingApproval(one.approval, answers.get(one.digest, ())) for one in proposed]
 
 
 def of_permit(permit: Mapping[str, Any]) -> Use | None:
@@ -202,22 +199,13 @@ def valid_signatures(
         if said.get("standing_approval") != one.digest or said.get("model") != one.approval["model"]:
             continue
         person, rejects = people.by_id(said["person"]), said["answer"] == "reject"
-        if person is None or not genuine(answer, keys):
+        if person is None or not answer.is_genuine(keys, PURPOSE, SIGNATURE_FORMAT):
             continue
         if said["role"] not in person.roles or said["role"] not in policy.approvals.roles:
             continue
         if rejects or (person.id not in found and person.id not in barred | {one.approval["proposed_by"]}):
             found[person.id] = answer
     return list(found.values())
-
-
-def genuine(answer: SignedDecision, keys: PublicKeys) -> bool:
-    """Say whether the review key signed an answer, as the answer to a standing approval."""
-    try:
-        keys.verify(answer.decision, answer.signature, PURPOSE, approvals.KEY)
-    except TamperedError:
-        return False
-    return answer.decision.get("format") == SIGNATURE_FORMAT
 
 
 def status_of(one: StandingApproval, signed: list[SignedDecision], policy: Policy, at: datetime) -> str:

@@ -83,12 +83,9 @@ class Involved:
 
 def of_model(ledger: Ledger, model: str) -> list[SignedWaiver]:
     """Return every waiver that was ever proposed for a model, oldest first."""
-    answers: dict[str, list[SignedDecision]] = {}
-    for entry in ledger.find(SIGNED, model):
-        one = SignedDecision.from_dict(entry.data)
-        answers.setdefault(str(one.decision.get("waiver")), []).append(one)
+    answers = approvals.answers_to(ledger, SIGNED, model)
     proposed = [SignedWaiver(dict(entry.data["waiver"])) for entry in ledger.find(PROPOSED, model)]
-    return [SignedWaiver(one.waiver, tuple(answers.get(one.digest, ()))) for one in proposed]
+    return [SignedWaiver(one.waiver, answers.get(one.digest, ())) for one in proposed]
 
 
 def in_force(
@@ -150,7 +147,11 @@ def valid_signatures(
     found: dict[str, SignedDecision] = {}
     for answer in one.signatures:
         said = answer.decision
-        if said.get("waiver") != one.digest or said.get("model") != one.waiver["model"] or not genuine(answer, keys):
+        if (
+            said.get("waiver") != one.digest
+            or said.get("model") != one.waiver["model"]
+            or not answer.is_genuine(keys, PURPOSE, SIGNATURE_FORMAT)
+        ):
             continue
         person = people.by_id(said["person"])
         barred = involved.developers | involved.authors | {one.waiver["proposed_by"]}
@@ -159,15 +160,6 @@ def valid_signatures(
         if said["role"] in policy.approvals.roles and (person.id not in found or said["answer"] == "reject"):
             found[person.id] = answer
     return list(found.values())
-
-
-def genuine(answer: SignedDecision, keys: PublicKeys) -> bool:
-    """Say whether the review key signed an answer, as the answer to a waiver."""
-    try:
-        keys.verify(answer.decision, answer.signature, PURPOSE, approvals.KEY)
-    except TamperedError:
-        return False
-    return answer.decision.get("format") == SIGNATURE_FORMAT
 
 
 def of_evidence(evidence: Mapping[str, Any]) -> list[SignedWaiver]:
