@@ -44,7 +44,8 @@ test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
 test-fast: setup-dev  ## the tests that train nothing and start no server (about a minute)
 	$(PYTEST) -q -n auto -m "$(UNIT) and not training"
 
-test-all: test  ## the slow tests, too
+test-all: test  ## the slow tests, too, and ten times as many examples of every property
+	$(PYTEST) -q -n auto --hypothesis-profile=thorough -m "hypothesis and not integration" tests/unit
 	$(PYTEST) -q -m slow
 
 lint: setup-dev  ## formatting, style, types, and which way imports run

@@ -4,6 +4,7 @@ It runs from a committed copy of the work tree, for uncommitted changes block a 
 small ones of ``tests/e2e/models``.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx._transports.default
 import pytest
 from hypothesis import settings
 from system import GovernedRun, Slack, World, commit_all
@@ -19,8 +21,13 @@ from system import GovernedRun, Slack, World, commit_all
 from governance.settings import ROOT
 from stack.supervisor import Stack
 
-settings.register_profile("house", deadline=None)  # how long an example takes never decides a test
-settings.load_profile("house")
+# How long an example takes never decides a test. `make test-all` says --hypothesis-profile=thorough.
+settings.register_profile("everyday", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile("everyday")
+
+# Every call that has no client of its own reads all certificates again, which takes longer than asking a local server.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)
 
 MODELS = ROOT / "tests" / "e2e" / "models"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -137,7 +137,6 @@ def faults_or_none(body: bytes) -> list[Fault] | None:
     return None
 
 
-@settings(max_examples=300)
 @given(st.one_of(st.text(), st.binary(), st.lists(st.sampled_from(SCRAPS)).map("".join)))
 def test_whatever_is_written_the_answer_is_a_document_or_a_list_of_faults(text: str | bytes) -> None:
     body = text.encode("utf-8", "replace") if isinstance(text, str) else text

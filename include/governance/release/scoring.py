@@ -6,9 +6,13 @@ address, for what one of them says is not true of the others.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from governance.errors import RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    import ssl
 
 Json = dict[str, Any]
 
@@ -111,7 +115,9 @@ class ScoringService:
         import httpx
 
         try:
-            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=REQUEST_SECONDS)
+            answer = httpx.request(
+                method, f"{self.url}{path}", json=body, timeout=REQUEST_SECONDS, verify=_certificates()
+            )
             document: Json = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise UnavailableError(
@@ -123,6 +129,14 @@ class ScoringService:
                 f"{method} {path} of {self.url} answered {answer.status_code}: {document.get('message')}"
             )
         return document
+
+
+@cache
+def _certificates() -> "ssl.SSLContext":
+    """Return what servers are known by, read once: to read it takes longer than to ask."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 class Replicas:

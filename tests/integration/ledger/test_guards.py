@@ -274,7 +274,7 @@ def is_readable(document):
 
 
 @given(document=documents)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_database_and_python_agree_on_the_canonical_form(server_connection, document):
     body = canonical.to_bytes(document)
     if not is_readable(document):

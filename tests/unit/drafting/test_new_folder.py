@@ -372,7 +372,7 @@ def filled(draw, generator, kind, rows):
     return [some[position] for position in generator.integers(0, len(some), rows)]
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings.default.max_examples // 5, suppress_health_check=list(HealthCheck))
 @given(tables(), st.booleans())
 def test_whatever_the_table_it_is_refused_in_words_or_drafted_right(tmp_path_factory, table, persons):
     frame, target = table

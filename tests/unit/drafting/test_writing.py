@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from governance.drafting.training import training_of
 from governance.drafting.writing import flow, scalar
 
-quick = settings(deadline=None, max_examples=300)
+quick = settings(deadline=None)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 

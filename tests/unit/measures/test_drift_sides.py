@@ -90,7 +90,6 @@ def of(reference: pa.Array, current: pa.Array) -> dict[str, Measurement]:
         return {one.name.removeprefix("drift."): one for one in by_column(*paths)}
 
 
-@settings(max_examples=120, deadline=None)
 @given(sides())
 @example((pa.array([1.0, None]), pa.array([float("nan"), float("inf")])))
 @example((pa.array([True, False]), pa.array([True, None])))
@@ -109,7 +108,6 @@ def test_one_side_may_be_a_frame(column: tuple[pa.Array, pa.Array]) -> None:
         assert mixed == as_frames(first, second)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=60),
     st.lists(st.none() | st.floats(-1e6, 1e6) | st.integers(-3, 3).map(float), min_size=1, max_size=9),
@@ -124,7 +122,6 @@ def test_distances_of_numbers_are_scipys(first: list, second: list) -> None:
     assert found["wasserstein"].value == pytest.approx(wasserstein_distance(*present), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
 @given(*[st.lists(st.none() | st.sampled_from(WORDS), min_size=1, max_size=60)] * 2)
 def test_distances_of_values_are_scipys(first: list, second: list) -> None:
     found = of(pa.array(first, pa.string()), pa.array(second, pa.string()))

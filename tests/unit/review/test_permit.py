@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from signed_world import (
     ADA,
@@ -224,7 +224,6 @@ places = st.sampled_from(FIELDS).flatmap(
 )
 
 
-@settings(max_examples=500)
 @given(places)
 def test_any_changed_byte_of_any_file_is_refused(place: tuple[str, int, int]) -> None:
     name, position, change = place
@@ -243,7 +242,6 @@ def test_any_changed_bit_of_the_signature_is_refused() -> None:
             refused(replace(BUNDLE, permit=bytes(body)))
 
 
-@settings(max_examples=200)
 @given(st.sampled_from(FIELDS), st.data())
 def test_bytes_cut_off_or_put_in_are_refused(name: str, data: st.DataObject) -> None:
     body = getattr(BUNDLE, name)

@@ -1,10 +1,5 @@
 """What a started stack promises, asked of the real processes."""
 
-import os
-import signal
-import time
-from pathlib import Path
-
 import httpx
 import jwt
 import psutil
@@ -14,6 +9,8 @@ import pytest
 from stack import processes
 from stack.layout import HOST, LEDGER_ROLES
 from stack.supervisor import Stack
+
+pytestmark = pytest.mark.integration
 
 
 def test_every_service_works(running_stack: Stack) -> None:
@@ -152,35 +149,3 @@ def test_postgres_trusts_nobody_and_flushes_to_disk(running_stack: Stack) -> Non
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
         owner = connection.execute("SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = 'governance_owner'")
         assert owner.fetchone() == (False, False)
-
-
-def test_a_service_that_was_killed_can_be_restarted_alone(running_stack: Stack) -> None:
-    before = running_stack.services
-    os.kill(before["triggerer"], signal.SIGKILL)
-    running_stack.restart("triggerer")
-    after = running_stack.services
-    assert after.pop("triggerer") != before.pop("triggerer")
-    assert after == before
-
-
-def test_after_everything_was_killed_stop_and_up_are_enough(running_stack: Stack) -> None:
-    with psycopg.connect(running_stack.layout.database_url("postgres", "governance"), autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS kept (at float)")
-        connection.execute("INSERT INTO kept VALUES (%s)", (time.time(),))
-    urls = {name: running_stack.url(name) for name in ("airflow", "mlflow")}
-    for pid in running_stack.services.values():
-        os.kill(pid, signal.SIGKILL)
-    running_stack.stop()
-    assert _left_over(running_stack) == []
-
-    assert running_stack.up() is True
-    assert {name: running_stack.url(name) for name in urls} == urls
-    with psycopg.connect(running_stack.layout.database_url("postgres", "governance")) as connection:
-        assert connection.execute("SELECT count(*) > 0 FROM kept").fetchone() == (True,)
-    login = {"username": "ken", "password": running_stack.login("ken")}
-    assert httpx.post(running_stack.url("airflow") + "/auth/token", json=login, trust_env=False).status_code == 201
-
-
-def _left_over(stack: Stack) -> list[psutil.Process]:
-    data = Path(stack.state / "postgres" / "data")
-    return processes.marked(stack.record.mark) + processes.postgres_of(data)

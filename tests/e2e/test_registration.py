@@ -17,6 +17,8 @@ PATH = "/governance/api/models/loan/versions"
 BODY = {"model_uri": "models:/bureau/1", "reason": "Challenger of the risk team"}
 DONE = {"success", "failed", "skipped", "upstream_failed"}
 
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
 def logged(running_stack: Stack) -> str:
