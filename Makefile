@@ -38,7 +38,7 @@ secrets: setup  ## make what is missing in the folder of secrets of docker-compo
 
 test: setup-dev  ## all tests but the slow ones (under 20 minutes on 2 cores)
 	$(PYTEST) -q -n auto -m "$(UNIT)"
-	$(PYTEST) -q -n auto --maxprocesses 2 --dist loadfile -m "not slow" tests/integration
+	$(PYTEST) -q -n 3 --dist loadfile -m "not slow" tests/integration
 	$(PYTEST) -q -m "not slow" --durations=5 tests/e2e tests/browser
 
 test-fast: setup-dev  ## the tests that train nothing and start no server (about a minute)

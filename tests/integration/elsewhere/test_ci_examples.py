@@ -105,7 +105,9 @@ def executed(server: str, workspace: tuple[Path, dict[str, str]], **changed: str
     )
 
 
-@pytest.mark.parametrize("server", ["github", pytest.param("gitlab", marks=pytest.mark.slow), "jenkins"])
+@pytest.mark.parametrize(
+    "server", ["github", *(pytest.param(one, marks=pytest.mark.slow) for one in ("gitlab", "jenkins"))]
+)
 def test_a_model_that_passes_lets_the_build_through(server: str, workspace: tuple[Path, dict[str, str]]) -> None:
     done = executed(server, workspace, MODEL_URI="models:/credit/1")
     assert done.returncode == 0, done.stderr
@@ -113,7 +115,9 @@ def test_a_model_that_passes_lets_the_build_through(server: str, workspace: tupl
     assert "Passes" in (workspace[0] / "governance.md").read_text()
 
 
-@pytest.mark.parametrize("server", ["github", "gitlab", pytest.param("jenkins", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "server", ["gitlab", *(pytest.param(one, marks=pytest.mark.slow) for one in ("github", "jenkins"))]
+)
 def test_a_model_that_is_blocked_fails_the_build_with_its_reports(
     server: str, workspace: tuple[Path, dict[str, str]]
 ) -> None:

@@ -72,6 +72,7 @@ def test_every_family_is_measured_as_in_the_pipeline(run: Run, logged: Logged) -
     assert any(reason.startswith("not applicable: not trained here") for reason in told)
 
 
+@pytest.mark.slow
 def test_rows_that_it_has_not_seen_are_taken_from_a_file_and_too_few_decide_nothing(
     run: Run, logged: Logged, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_rows_that_it_has_not_seen_are_taken_from_a_file_and_too_few_decide_noth
     assert "enough rows of each group" in (tmp_path / "s.md").read_text()
 
 
+@pytest.mark.slow
 def test_another_threshold_is_judged_where_one_is_given(run: Run, logged: Logged) -> None:
     code, out, _ = run(*on(logged.unfair, logged), "--threshold", "0", "--json")
     found = json.loads(out)
@@ -153,6 +155,7 @@ def test_a_place_where_no_report_can_be_written_is_said_before_any_work(
     assert "Fetching" not in err
 
 
+@pytest.mark.slow
 def test_a_model_in_a_file_needs_no_mlflow(run: Run, tmp_path: Path) -> None:
     boosted(UNFAIR).save_model(tmp_path / "model.ubj")
     code, out, _ = run("validate", "--model-uri", str(tmp_path / "model.ubj"), "--model", "card", "--json")
@@ -282,6 +285,7 @@ def loan_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_xgboost_model_of_the_loan_data_is_judged_with_one_command(
     loan_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_while_it_lasts_champion_stays_and_the_shadow_follows_its_own_alias(hous
     assert seen == [{CHAMPION: second, DRILL: first}]
 
 
+@pytest.mark.slow
 def test_a_registry_of_the_drill_reaches_neither_champion_nor_the_mark_of_a_stop(house, two):
     shadow, version = Registry(house.registry.url, DRILL), house.registry.champion(MODEL)
 
@@ -137,6 +138,7 @@ def test_without_a_version_to_go_back_to_it_shows_that(house, scoring):
     assert serves(house) is not None
 
 
+@pytest.mark.slow
 def test_a_version_whose_bytes_were_changed_is_left_and_named(house, two):
     flip(house.artifacts(two[0]) / "model" / "model.skops")
 
@@ -147,6 +149,7 @@ def test_a_version_whose_bytes_were_changed_is_left_and_named(house, two):
     assert "1.0.0 cannot come back" in done.reason
 
 
+@pytest.mark.slow
 def test_a_champion_that_could_not_be_loaded_anew_is_told_and_the_way_back_is_gone_all_the_same(house, two):
     flip(house.artifacts(two[1]) / "model" / "model.skops")
 
@@ -157,12 +160,14 @@ def test_a_champion_that_could_not_be_loaded_anew_is_told_and_the_way_back_is_go
     assert "could not load 1.1.0 anew" in done.reason
 
 
+@pytest.mark.slow
 def test_what_was_left_for_a_cause_is_no_way_back(house, two):
     roll_back(house)
 
     assert drilled(house).outcome == "no_target"
 
 
+@pytest.mark.slow
 def test_again_under_its_key_it_says_what_it_said(house, two):
     first = drilled(house)
 
@@ -176,6 +181,7 @@ def test_where_nothing_serves_there_is_nothing_to_leave(house, unserved):
     assert house.entries("drill") == []
 
 
+@pytest.mark.slow
 def test_without_mlflow_nothing_is_recorded(house, two):
     house.world = house.world.with_services(GOVERNANCE_MLFLOW_URL=f"http://127.0.0.1:{free_port()}")
 
@@ -184,6 +190,7 @@ def test_without_mlflow_nothing_is_recorded(house, two):
     assert (house.entries("drill"), shadows()) == ([], [])
 
 
+@pytest.mark.slow
 def test_it_is_not_held_up_by_a_drill_that_was_killed(house, two):
     Registry(house.registry.url, DRILL).set_champion(MODEL, house.registry.champion(MODEL))
 
@@ -191,6 +198,7 @@ def test_it_is_not_held_up_by_a_drill_that_was_killed(house, two):
     assert DRILL not in aliases(house)
 
 
+@pytest.mark.slow
 class TestAsARun:
     def run(self, house, run_id: str = "run-d", started_by: str | None = "sam") -> Step:
         opened = open_drill(house.world.settings, house.ledger(), MODEL, run_id, started_by)

@@ -98,6 +98,7 @@ class TestTheWayBack:
         assert roll_back(house, "roll-3", to="1.1.0").version == "1.1.0"
         assert (live(house), serves(house)) == ("1.1.0", two[1].data["digest"])
 
+    @pytest.mark.slow
     def test_then_a_release_and_a_rollback_from_it(self, house, two):
         roll_back(house)
         released(house, 2)
@@ -157,7 +158,14 @@ class TestWhichVersions:
 
 class TestBytesThatWereChanged:
     @pytest.mark.parametrize(
-        "file", ["model/model.skops", "permit/permit.json", "permit/tier.yaml", "evidence/evidence.json"]
+        "file",
+        [
+            "model/model.skops",
+            *(
+                pytest.param(other, marks=pytest.mark.slow)
+                for other in ("permit/permit.json", "permit/tier.yaml", "evidence/evidence.json")
+            ),
+        ],
     )
     def test_the_version_is_passed_over_and_the_next_one_comes_back(self, house, two, file):
         released(house, 2)
@@ -210,6 +218,7 @@ class TestNoVersionToRollBackTo:
 
         assert (outcome.action, live(house), serves(house)) == ("suspended", None, None)
 
+    @pytest.mark.slow
     def test_a_version_that_fails_the_live_test_is_left_for_the_next_one(self, house, two, monkeypatch):
         released(house, 2)
         self._fails(monkeypatch, "1.1.0")
@@ -219,6 +228,7 @@ class TestNoVersionToRollBackTo:
         assert (outcome.version, [one["version"] for one in outcome.tried]) == ("1.0.0", ["1.1.0"])
         assert (live(house), serves(house)) == ("1.0.0", two[0].data["digest"])
 
+    @pytest.mark.slow
     def test_where_all_fail_what_served_serves_again(self, house, two, monkeypatch):
         tier_says(house, "keep_and_call")
         self._fails(monkeypatch, "1.0.0")
@@ -273,7 +283,13 @@ CUTS = {
 
 
 class TestCutOff:
-    @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+    @pytest.mark.parametrize(
+        "cut",
+        [
+            pytest.param(cut, id=name, marks=pytest.mark.slow if name == "before the entry" else ())
+            for name, cut in CUTS.items()
+        ],
+    )
     def test_the_retry_completes_it_once(self, house, two, monkeypatch, cut):
         with monkeypatch.context() as patched:
             patched.setattr(*cut, killed)
@@ -302,6 +318,7 @@ class TestCutOff:
         assert roll_back(house).version == "1.0.0"
         assert (len(house.entries("rollback")), live(house), serves(house)) == (1, "1.0.0", two[0].data["digest"])
 
+    @pytest.mark.slow
     def test_a_retry_after_another_release_refuses_to_leave_that_one(self, house, two, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(attempt.Attempt, "begin", killed)

@@ -112,24 +112,20 @@ def test_a_request_out_of_contract_is_told_every_fault(served):
         assert fault in message
 
 
-@pytest.mark.parametrize(
-    ("content", "kind", "status"),
-    [
-        (b"no json", "application/json", 400),
-        (b'{"rows": []}', "application/json", 400),
-        (b"income,age\n1,2\n", "text/csv", 415),
-        (b'{"inputs": [' + b" " * scoring_app.LARGEST_BODY + b"]}", "application/json", 413),
-    ],
-    ids=["no JSON", "no form", "CSV", "too large"],
-)
-def test_what_is_no_request_is_refused(served, content, kind, status):
+def test_what_is_no_request_is_refused(served, subtests):
     scoring, _ = served
     url = f"{scoring.url}/models/{MODEL}/invocations"
+    for what, content, kind, status in (
+        ("no JSON", b"no json", "application/json", 400),
+        ("no form", b'{"rows": []}', "application/json", 400),
+        ("CSV", b"income,age\n1,2\n", "text/csv", 415),
+        ("too large", b'{"inputs": [' + b" " * scoring_app.LARGEST_BODY + b"]}", "application/json", 413),
+    ):
+        with subtests.test(what):
+            answer = httpx.post(url, content=content, headers={"Content-Type": kind})
 
-    answer = httpx.post(url, content=content, headers={"Content-Type": kind})
-
-    assert answer.status_code == status
-    assert answer.json()["message"].startswith("Expected")
+            assert answer.status_code == status
+            assert answer.json()["message"].startswith("Expected")
 
 
 def test_a_model_that_nobody_knows_is_not_found(served):

@@ -132,6 +132,7 @@ def test_a_release_brings_it_back(house, one):
     assert by_hand(house, one)["evidence"] == one.data["digest"], "the stop is over: a permit is what counts again"
 
 
+@pytest.mark.slow
 def test_a_rollback_by_name_brings_it_back_and_none_comes_back_by_itself(house, one):
     house.world.root.joinpath("include/models/tiny/policy.yaml").open("a").write("no_rollback_target: keep_and_call\n")
     stop(house)
@@ -148,6 +149,7 @@ def test_clearing_the_release_of_what_was_stopped_does_not_bring_it_back(house, 
     assert (serves(house), live(house)) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_release_that_fails_after_the_stop_leaves_the_model_stopped(house, one, monkeypatch):
     def fails(*_):
         raise RefusedError("what serves is not what was signed.")
@@ -165,6 +167,7 @@ def test_a_release_that_fails_after_the_stop_leaves_the_model_stopped(house, one
     assert serves(house) == evidence.data["digest"]
 
 
+@pytest.mark.slow
 def test_a_stop_that_comes_while_a_release_is_under_way_wins(house, one, monkeypatch):
     smoke_test = attempt.smoke_test
 
@@ -212,8 +215,8 @@ def test_with_the_scoring_service_away_it_is_recorded_and_said_that_nobody_confi
     wait_until(lambda: serves(house) is None, 20, "the stop")
 
 
-@pytest.mark.parametrize("reason", ["", "  no ", "x" * 1001], ids=["none", "nothing said", "too long"])
-def test_without_a_reason_nothing_is_stopped(house, one, reason):
-    with pytest.raises(InputError, match="reason"):
-        stop(house, reason=reason)
+def test_without_a_reason_nothing_is_stopped(house, one):
+    for reason in ("", "  no ", "x" * 1001):
+        with pytest.raises(InputError, match="reason"):
+            stop(house, reason=reason)
     assert serves(house) == one.data["digest"]

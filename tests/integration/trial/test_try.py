@@ -143,6 +143,7 @@ def everything_below(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
+@pytest.mark.slow
 class TestTheLoan:
     """The story of the loan model, on its real data."""
 
@@ -216,6 +217,7 @@ class TestASmallModel:
         assert values(other)["performance.accuracy", ""] != values(trial, 0)["performance.accuracy", ""]
         assert other.search is None
 
+    @pytest.mark.slow
     def test_the_same_again_gives_the_same_numbers(self, checkout: Path, trial: Trial) -> None:
         again = run_trial(settings_of(checkout), "card")
 
@@ -277,6 +279,7 @@ class TestOnTheCommandLine:
         assert max(map(len, out.splitlines())) <= 80
         assert "Reading csv:card.csv …" in error
 
+    @pytest.mark.slow
     def test_an_alternative_that_passes_is_0_and_one_document(self, run) -> None:
         code, out, error = run("--alternatives", "--json")
 

@@ -304,7 +304,9 @@ def test_try_tells_it_before_anything_is_fitted(broken, name, monkeypatch):
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("name", ["a column is of another type", "rows occur twice"])
+@pytest.mark.parametrize(
+    "name", ["a column is of another type", pytest.param("rows occur twice", marks=pytest.mark.slow)]
+)
 def test_try_tells_what_the_contract_finds_whatever_the_fit_made_of_it(broken, name):
     world = broken(name)
 
