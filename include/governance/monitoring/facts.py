@@ -15,6 +15,7 @@ import numpy as np
 from governance.assessment import measure_groups
 from governance.catalog import ModelSpec
 from governance.data import snapshots
+from governance.data.erasures import as_kept
 from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError
@@ -190,7 +191,7 @@ def training_snapshot(watch: Watch) -> Snapshot:
     digest = watch.evidence["data"]["snapshot"] if watch.evidence else None
     for entry in watch.ledger.backwards("snapshot", watch.model):
         if entry.data["snapshot"]["digest"] == digest:
-            return Snapshot.from_dict(entry.data["snapshot"])
+            return as_kept(watch.ledger, watch.model, entry.data["snapshot"])
     raise InputError(f"Expected the snapshot {digest} that {watch.model} was trained on in the ledger, found none.")
 
 

@@ -15,6 +15,7 @@ from governance import canonical
 from governance.canonical import digest_of_bytes
 from governance.catalog import find_spec
 from governance.data import snapshots
+from governance.data.erasures import as_kept
 from governance.data.snapshots import Snapshot
 from governance.errors import NotPermittedError, RefusedError, TamperedError
 from governance.keys import PublicKeys
@@ -268,7 +269,7 @@ def _verified_snapshot(ledger: Ledger, candidate: Candidate) -> Snapshot:
     digest = candidate.document["data"]["snapshot"]
     for entry in ledger.backwards("snapshot", candidate.evidence.subject):
         if entry.data["snapshot"]["digest"] == digest:
-            found = Snapshot.from_dict(entry.data["snapshot"])
+            found = as_kept(ledger, entry.subject, entry.data["snapshot"])
             snapshots.verify(found)
             return found
     raise RefusedError(
