@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -76,7 +77,10 @@ def parquet(frozen):
 
 
 def texts_on_disk(root):
-    return b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    """The bytes of all files, and what is compressed in them."""
+    found = [path for path in root.rglob("*") if path.is_file()]
+    values = [str(pq.read_table(path).to_pydict()).encode() for path in found if path.suffix == ".parquet"]
+    return b"".join([*values, *(path.read_bytes() for path in found)])
 
 
 class TestFreezing:
