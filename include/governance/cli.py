@@ -802,8 +802,16 @@ def subject_erase(
 
 
 @subject_app.command("finish", short_help="Delete what an erasure that was killed left behind.")
-def subject_finish(model: OneModel = None, as_json: AsJson = False) -> int:
+def subject_finish(
+    model: OneModel = None,
+    unrecorded: Annotated[
+        bool, typer.Option("--unrecorded", help="Also files older than a day that this ledger does not name.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
     """Delete files of rows whose erasure is on record and that are still there.
+
+    With --unrecorded also what killed runs left: never where another ledger shares the folder of snapshots.
 
     Example: governance subject finish
     """
@@ -811,7 +819,7 @@ def subject_finish(model: OneModel = None, as_json: AsJson = False) -> int:
     def ask(settings: "Settings") -> "Answer":
         from governance.commands import subject
 
-        return subject.finish(settings, model)
+        return subject.finish(settings, model, unrecorded)
 
     return _answer(ask, as_json)
 

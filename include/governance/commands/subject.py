@@ -69,14 +69,25 @@ def erase(
     return Answer(_document(done), lambda out: _show_done(out, done), _code(done))
 
 
-def finish(settings: Settings, model: str | None) -> Answer:
-    """Finish erasures that were killed, and answer how many files went."""
-    from governance.subjects.erase import finish as finish_all
+def finish(settings: Settings, model: str | None, unrecorded: bool) -> Answer:
+    """Finish erasures that were killed, and answer how many files went.
+
+    Args:
+        settings: Where things are.
+        model: Only this model.
+        unrecorded: Also delete files that no record names.
+    """
+    from governance.subjects import erase
 
     with closing(open_ledger(settings)) as ledger:
-        files = finish_all(ledger, _models(settings, ledger, model))
-    said = f"{files} files of erased rows deleted." if files else "Nothing was left to delete."
-    return Answer({"deleted": files}, lambda out: line(out, said))
+        models = _models(settings, ledger, model)
+        files = erase.finish(ledger, models)
+        swept, young = erase.sweep(ledger, models) if unrecorded else (0, [])
+    said = f"{files} files of erased rows deleted." if files else "Nothing was left of erased rows."
+    if unrecorded:
+        said += f" {swept} files that no record names deleted; {len(young)} are less than a day old and stay."
+    document = {"deleted": files, "unrecorded_deleted": swept, "unrecorded_young": [str(path) for path in young]}
+    return Answer(document, lambda out: line(out, said))
 
 
 def _person(given: str, requests: list[str]) -> "Person":
@@ -112,8 +123,7 @@ def _document(done: "Done") -> Json:
         "left": [one.to_dict() for one in done.left],
         "not_looked_through": [dict(one.__dict__) for one in done.found.unseen],
         "windows_without_request": done.found.unasked,
-        "unrecorded_deleted": done.swept,
-        "unrecorded_young": list(done.young),
+        "unrecorded": [str(path) for path in done.loose],
         "retrain": [{"model": model, "version": version} for model, version in done.found.to_retrain],
         "not_touched": list(NOT_TOUCHED),
     }
@@ -165,9 +175,10 @@ def _show_done(out: "Console", done: "Done") -> None:
         line(out, f"{one['model']}, {one['kind']} {one['snapshot'][:16]} still holds {one['rows']} rows: it was frozen "
                   f"before model.yaml named a subject.", style="bold red")  # fmt: skip
     _show_unseen(out, done.found)
-    if done.young:
-        line(out, f"{len(done.young)} files that no record names are less than a day old, such as {done.young[0]}: "
-                  f"erase again tomorrow, or once the runs under way are over.", style="bold red")  # fmt: skip
+    if done.loose:
+        told = f"{len(done.loose)} files that no record names may hold anybody, such as {done.loose[0]}."
+        then = "Once the runs under way are over: `governance subject finish --unrecorded`."
+        line(out, f"{told} {then}", style="bold red")
     _show_rest(out, done)
 
 

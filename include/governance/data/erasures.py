@@ -132,10 +132,7 @@ def part_with(snapshot: Snapshot, name: str) -> str:
         InputError: There is no such column.
         TamperedError: They are not what was recorded.
     """
-    for part in snapshot.parts:
-        if name in _tables(snapshot, part, name)[0].column_names:
-            return part
-    raise InputError(f"Expected a column {name!r} in snapshot {snapshot.digest[:16]}…, found none.")
+    return _holding(snapshot, name)[0]
 
 
 def column(snapshot: Snapshot, name: str) -> tuple[Sequence[int], Sequence[Any]]:
@@ -147,10 +144,18 @@ def column(snapshot: Snapshot, name: str) -> tuple[Sequence[int], Sequence[Any]]
         InputError: It has no such column.
         TamperedError: A file is not what was recorded.
     """
-    part = part_with(snapshot, name)
+    part, tables = _holding(snapshot, name)
     gone = snapshot.erased[part].leaves if part in snapshot.erased else {}
     positions = [position for position in range(snapshot.rows) if position not in gone]
-    return positions, [value for table in _tables(snapshot, part, name) for value in table[name].to_pylist()]
+    return positions, [value for table in tables for value in table[name].to_pylist()]
+
+
+def _holding(snapshot: Snapshot, name: str) -> "tuple[str, list[pyarrow.Table]]":
+    for part in snapshot.parts:
+        tables = _tables(snapshot, part, name)
+        if name in tables[0].column_names:
+            return part, tables
+    raise InputError(f"Expected a column {name!r} in snapshot {snapshot.digest[:16]}…, found none.")
 
 
 def _tables(snapshot: Snapshot, part: str, name: str) -> "list[pyarrow.Table]":

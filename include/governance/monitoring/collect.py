@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from governance.data import snapshots
 from governance.data.contracts import feature_types
-from governance.data.erasures import as_kept
+from governance.data.erasures import as_it_is
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError, TamperedError
 from governance.ledger.log import Entry, Ledger
@@ -96,10 +96,13 @@ def window_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
         TamperedError: They are not what was frozen.
         InputError: They were let go.
     """
-    frozen = as_kept(ledger, entry.subject, entry.data["snapshot"])
     with _or_let_go(ledger, entry):
-        frame = snapshots.load(frozen, snapshots.DATA)
-        return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+        return as_it_is(ledger, entry.subject, entry.data["snapshot"], _whole)
+
+
+def _whole(frozen: Snapshot) -> "pd.DataFrame":
+    frame = snapshots.load(frozen, snapshots.DATA)
+    return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from governance.assessment import measure_groups
 from governance.catalog import ModelSpec
 from governance.data import snapshots
-from governance.data.erasures import as_kept
+from governance.data.erasures import as_it_is, as_kept
 from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError
@@ -165,7 +165,8 @@ def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
 
             return pd.concat(earlier, ignore_index=True), f"the {len(earlier)} windows before"
     frozen = training_snapshot(watch)
-    return snapshots.load(frozen, "data")[list(watch.features)], f"snapshot {frozen.digest[:16]}"
+    frame = as_it_is(watch.ledger, watch.model, frozen.to_dict(), snapshots.load)
+    return frame[list(watch.features)], f"snapshot {frozen.digest[:16]}"
 
 
 def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:

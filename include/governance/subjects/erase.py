@@ -1,8 +1,8 @@
-"""Erase one person's rows from every snapshot that holds them, and delete what no record names.
+"""Erase one person's rows from every snapshot that holds them, and tell what else may hold them.
 
 A run that was killed may have left files that no entry of the ledger names: a snapshot that was never recorded, or a
-file that an erasure wrote and did not come to use. They may hold the person, too, and nothing rests on them. So those
-older than :data:`SETTLED` are deleted, whoever they are about; younger ones may be recorded in a moment, and are told.
+file that an erasure wrote and did not come to use. They may hold the person, too. They are told, and deleted only where
+somebody asks for it (:func:`sweep`): what this ledger does not name, another one that shares the folder might.
 
 Not guaranteed: that a run which freezes at this very moment takes the person along no more; its source does not know.
 Whoever looks once more afterwards finds it. In a bucket, files that no record names are left to its own rules.
@@ -47,20 +47,18 @@ class Done:
         found: What was found before.
         entries: The ledger's entries that it wrote.
         left: Snapshots that still hold rows of the person, for they were not committed to one by one.
-        swept: Files that no record names and that were deleted.
-        young: Such files that are too young to tell.
+        loose: Files that no record names: of runs under way, or of killed ones.
     """
 
     found: Found
     entries: Sequence[Entry]
     left: Sequence[Held]
-    swept: int
-    young: Sequence[str]
+    loose: Sequence[Path]
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing that can be looked through holds the person any more."""
-        return not self.left and not self.young and self.found.is_complete
+        return not self.left and not self.loose and self.found.is_complete
 
 
 def expect_may_erase(ledger: Ledger) -> None:
@@ -106,8 +104,8 @@ def erase(
         for entry in erasures.erase(ledger, one.frozen.model, one.frozen.snapshot, one.rows, reason=reason, actor=actor)
     ]
     finish(ledger, names)
-    swept, young = sweep([one for model in names for one in frozen_of(ledger, model)])
-    return Done(found, wrote, [one for one in found.held if not one.is_erasable], swept, young)
+    left = [one for one in found.held if not one.is_erasable]
+    return Done(found, wrote, left, unrecorded(ledger, names))
 
 
 def finish(ledger: Ledger, models: Iterable[str]) -> int:
@@ -119,31 +117,36 @@ def finish(ledger: Ledger, models: Iterable[str]) -> int:
     return sum(erasures.finish(one.snapshot) for model in models for one in frozen_of(ledger, model))
 
 
-def sweep(known: Sequence[Frozen], now: float | None = None) -> tuple[int, list[str]]:
-    """Delete files beside these snapshots that no record names; return how many, and those too young to tell.
-
-    Args:
-        known: Every snapshot of some models.
-        now: Seconds since 1970; this moment by default.
-    """
+def unrecorded(ledger: Ledger, models: Iterable[str]) -> list[Path]:
+    """Return the files beside snapshots of these models that no record names; none of those in a bucket."""
+    known = [one for model in models for one in frozen_of(ledger, model)]
     named = {path for one in known for path in _named(one)}
     folders = {Path(part.uri) for one in known if one.snapshot.subject for part in one.snapshot.parts.values()}
-    loose = [path for folder in sorted(folders) if folder.is_dir() for path in sorted(folder.glob("*.parquet"))]
-    loose = [path for path in loose if str(path) not in named]
-    settled = (time.time() if now is None else now) - SETTLED
-    swept, young = 0, []
-    for path in loose:
+    found = (path for folder in sorted(folders) if folder.is_dir() for path in sorted(folder.glob("*.parquet")))
+    return [path for path in found if str(path) not in named]
+
+
+def sweep(ledger: Ledger, models: Iterable[str]) -> tuple[int, list[Path]]:
+    """Delete the files that no record names; return how many, and those that a run under way may yet record.
+
+    Raises:
+        InputError: This login cannot have written them.
+        UnavailableError: One cannot be deleted. Try again.
+    """
+    expect_may_erase(ledger)
+    settled, deleted, young = time.time() - SETTLED, 0, []
+    for path in unrecorded(ledger, models):
         try:
             if path.stat().st_mtime > settled:
-                young.append(str(path))
+                young.append(path)
             else:
                 path.unlink()
-                swept += 1
+                deleted += 1
         except FileNotFoundError:
-            continue  # another erasure was first
+            continue  # somebody else was first
         except OSError as error:
             raise UnavailableError(f"{path} cannot be deleted: {error}. Try again.") from error
-    return swept, young
+    return deleted, young
 
 
 def _named(frozen: Frozen) -> Iterator[str]:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from governance.cli import main
+from governance.commands import subject
 from governance.data import snapshots
 from governance.data.erasures import KIND
 from governance.data.snapshots import PROTECTED, freeze, load, verify
@@ -273,19 +274,20 @@ class TestKilled:
         verify(lender.now(frozen))
         assert not lender.on_disk(ALICE)
 
-    def test_what_a_dead_run_left_is_deleted_after_a_day(self, lender, frozen):
+    def test_what_a_dead_run_left_is_told_and_deleted_on_demand_after_a_day(self, lender, frozen):
         """A snapshot that no entry names: it holds the person, and nobody would look there."""
         left = freeze(people().iloc[::-1].reset_index(drop=True), model=MODEL, root=lender.settings.snapshots,
                       protected_columns=["group", "application"], subject="application")  # fmt: skip
 
-        young = lender.erase(ALICE)
-        assert (len(young.document["unrecorded_young"]), young.exit_code) == (2, 3)
+        told = lender.erase(ALICE)
+        assert (len(told.document["unrecorded"]), told.exit_code) == (2, 3)
+        assert subject.finish(lender.settings, MODEL, unrecorded=True).document["unrecorded_deleted"] == 0
         for part in left.parts.values():
             for file in Path(part.uri).glob("*.parquet"):
                 yesterday = datetime.now(UTC).timestamp() - erasing.SETTLED - 1
                 os.utime(file, (yesterday, yesterday))
 
-        assert lender.erase(ALICE).document["unrecorded_deleted"] == 2
+        assert subject.finish(lender.settings, MODEL, unrecorded=True).document["unrecorded_deleted"] == 2
         assert not lender.on_disk(ALICE)
         verify(lender.now(frozen))
 
