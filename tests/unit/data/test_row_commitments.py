@@ -13,7 +13,7 @@ from governance.data import rows
 from governance.data.columns import conform, content_digest, logical_type, normalise, row_bytes
 from governance.errors import InputError
 
-quick = settings(deadline=None, max_examples=30)
+quick = settings(deadline=None, max_examples=20)
 
 
 def types_of(frame):
