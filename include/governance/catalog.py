@@ -38,6 +38,8 @@ class DataSpec(Strict):
         source: One line, as :mod:`governance.data.sources` reads it.
         purposes: What the data may be used for; the model's ``use`` must be among them.
         contract: The contract's file, in the model's folder.
+        subject: The column that says whom a row is about, such as the number of an application: kept apart like
+            protected columns, never a feature. With it, one person's rows can be found and erased.
         personal: Columns with personal data, and of what kind they are. They never reach a model.
         not_personal: Columns that look like personal data and are none, with the reason.
     """
@@ -45,6 +47,7 @@ class DataSpec(Strict):
     source: str
     purposes: list[str] = Field(min_length=1)
     contract: str
+    subject: str | None = None
     personal: dict[str, PersonalKind] = Field(default_factory=dict)
     not_personal: dict[str, Annotated[str, Field(min_length=10)]] = Field(default_factory=dict)
 
@@ -285,6 +288,11 @@ class ModelSpec(Strict):
     def protected_columns(self) -> tuple[str, ...]:
         """Every column that a protected attribute is made from."""
         return tuple(column for attribute in self.protected.values() for column in attribute.columns)
+
+    @property
+    def apart_columns(self) -> tuple[str, ...]:
+        """Every column that is kept apart from the features: those of protected attributes, and the subject."""
+        return tuple(sorted({*self.protected_columns, *([self.data.subject] if self.data.subject else [])}))
 
 
 class Person(Strict):

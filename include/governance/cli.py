@@ -43,6 +43,10 @@ predictions_app = typer.Typer(help="What was predicted: is it whole, and what ca
 app.add_typer(predictions_app, name="predictions")
 
 
+subject_app = typer.Typer(help="One person: which snapshots and models hold them, and erasure.", rich_markup_mode=None)
+app.add_typer(subject_app, name="subject")
+
+
 class ModelOrCommand(TyperGroup):
     """A group whose first word may be a model: ``governance lineage loan`` is ``governance lineage show loan``."""
 
@@ -739,6 +743,83 @@ def lineage_deliver(
         from governance.commands import lineage
 
         return lineage.deliver(settings, follow=follow, everything=everything)
+
+    return _answer(ask, as_json)
+
+
+WhoseRows = Annotated[
+    str, typer.Argument(metavar="ID", help="Of data.subject; - reads it from standard input.", show_default=False)
+]
+Requests = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--request", metavar="ID", help="X-Request-Id about this person; repeat for more.", show_default=False
+    ),
+]
+OneModel = Annotated[str | None, typer.Option(help="Only this model; all by default.", show_default=False)]
+
+
+@subject_app.command("find", short_help="Which snapshots and model versions hold this person?")
+def subject_find(person: WhoseRows, model: OneModel = None, request: Requests = None, as_json: AsJson = False) -> int:
+    """Look through every recorded snapshot, and name those with this person's rows and what was made of them.
+
+    Exits with 0 where some do, 2 where none does, 3 where none was found and not all could be looked through.
+
+    Example: governance subject find A-1093 --request r-77
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import subject
+
+        return subject.find(settings, person, request or [], model)
+
+    return _answer(ask, as_json)
+
+
+@subject_app.command("erase", short_help="Erase a person's rows; digests and evidence stay valid.")
+def subject_erase(
+    person: WhoseRows,
+    reason: Annotated[str, typer.Option(help="Why, without naming anybody: it stays on record.", show_default=False)],
+    model: OneModel = None,
+    request: Requests = None,
+    login: Annotated[str | None, typer.Option(help="Who erases, as they say.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Erase this person's rows from every snapshot that holds them, and say what was not touched.
+
+    Exits with 0 where nothing holds them any more, 2 where nothing did, 3 where something could not be erased or looked
+    through. Killed anywhere, it is run again.
+
+    Example: governance subject erase A-1093 --reason "Asked for on 3 March, request 17."
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import subject
+
+        return subject.erase(settings, person, request or [], model, reason, login)
+
+    return _answer(ask, as_json)
+
+
+@subject_app.command("finish", short_help="Delete what an erasure that was killed left behind.")
+def subject_finish(
+    model: OneModel = None,
+    unrecorded: Annotated[
+        bool, typer.Option("--unrecorded", help="Also files older than a day that this ledger does not name.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Delete files of rows whose erasure is on record and that are still there.
+
+    With --unrecorded also what killed runs left: never where another ledger shares the folder of snapshots.
+
+    Example: governance subject finish
+    """
+
+    def ask(settings: "Settings") -> "Answer":
+        from governance.commands import subject
+
+        return subject.finish(settings, model, unrecorded)
 
     return _answer(ask, as_json)
 

@@ -66,6 +66,8 @@ def faults(spec: ModelSpec, frame: "pd.DataFrame") -> Iterator[Fault]:
             found = f"Column `{column}`, a {what}, has no value in any of {len(frame):,} rows."
             yield spec.document.fault(path, found, "Correct the source: was the column renamed or filled later?")
     yield from _infinite(spec, frame)
+    if spec.data.subject in frame and spec.data.subject not in empty:
+        yield from _subject(spec, frame[spec.data.subject])
     if spec.target.column in frame and spec.target.column not in empty:
         yield from _target(spec, frame[spec.target.column])
     yield from _one_group(spec, frame, empty)
@@ -92,6 +94,8 @@ def refused(spec: ModelSpec, frame: "pd.DataFrame") -> Iterator[Fault]:
 def named_columns(spec: ModelSpec) -> Iterator[tuple[Path_, str, str]]:
     """Yield every column that the spec names: where, which, and as what."""
     yield ("target", "column"), spec.target.column, "target"
+    if spec.data.subject:
+        yield ("data", "subject"), spec.data.subject, "subject"
     for column in spec.features:
         yield ("features", column), column, "feature"
     for column in spec.leaks:
@@ -112,6 +116,20 @@ def _infinite(spec: ModelSpec, frame: "pd.DataFrame") -> Iterator[Fault]:
         if column in frame and frame[column].dtype.kind == "f" and (count := int(np.isinf(frame[column]).sum())):
             found = f"Column `{column}`, a {what}, is infinite in {count:,} of {len(frame):,} rows."
             yield spec.document.fault(path, found, "Correct the source: was something divided by zero?")
+
+
+def _subject(spec: ModelSpec, values: "pd.Series[Any]") -> Iterator[Fault]:
+    column, path = spec.data.subject, ("data", "subject")
+    if missing := int(values.isna().sum()):
+        found = (
+            f"The subject `{column}` is missing in {missing:,} of {len(values):,} rows: nobody could find them again."
+        )
+        yield spec.document.fault(path, found, "Leave these rows out of the source, or say whom they are about.")
+    present = values.dropna()
+    whole = present.dtype.kind in "iuf" and (present % 1 == 0).all()
+    if not whole and not all(isinstance(value, str) for value in present):
+        found = f"The subject `{column}` holds neither text nor whole numbers."
+        yield spec.document.fault(path, found, "Name a column that identifies a person, such as `application_id`.")
 
 
 def _target(spec: ModelSpec, values: "pd.Series[Any]") -> Iterator[Fault]:

@@ -17,6 +17,7 @@ def faults(spec: ModelSpec) -> Iterator[Fault]:
     """Yield what is wrong with a spec by itself."""
     yield from _use(spec)
     yield from _personal(spec)
+    yield from _subject(spec)
     yield from _target(spec)
     yield from _features(spec)
     yield from _grants(spec)
@@ -75,6 +76,26 @@ def _personal(spec: ModelSpec) -> Iterator[Fault]:
         if column in spec.data.not_personal:
             found = f"`{column}` is said to be personal data, and to be none."
             yield spec.document.fault(("data", "not_personal", column), found, "Remove one of the lines.")
+
+
+def _subject(spec: ModelSpec) -> Iterator[Fault]:
+    column = spec.data.subject
+    if column is None:
+        return
+    path = ("data", "subject")
+    if spec.no_persons:
+        found = f"`{column}` says whom a row is about, and `no_persons` that the rows are about no persons."
+        yield spec.document.fault(path, found, "Remove one of the lines.")
+    if column in spec.features:
+        found = f"Feature `{column}` says whom a row is about."
+        yield spec.document.fault(("features", column), found, "Remove this line: a model learns names by heart.")
+    if column in (spec.target.column, *spec.protected_columns, *spec.leaks):
+        found = f"The subject `{column}` is the target, a leak, or a column of a protected attribute."
+        yield spec.document.fault(path, found, "Name the column that identifies the person, such as `application_id`.")
+    if column in spec.data.personal:
+        found = f"The subject `{column}` would be masked as personal data, and nobody's rows could be found."
+        remedy = "Remove this line: the subject is kept apart, and marked as an identifier, without it."
+        yield spec.document.fault(("data", "personal", column), found, remedy)
 
 
 def _target(spec: ModelSpec) -> Iterator[Fault]:

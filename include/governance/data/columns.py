@@ -18,7 +18,7 @@ Not guaranteed: that two sources which round differently agree; floats are compa
 
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,50 @@ def content_digest(frame: pd.DataFrame) -> str:
         digest.update(np.packbits(values.notna().to_numpy(), bitorder="little").tobytes())
         digest.update(_VALUES[kind](values))
     return digest.hexdigest()
+
+
+def conform(frame: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
+    """Return a normalised table whose columns without a value have the types that they are known to have.
+
+    A column that lost its last value with a row says nothing of its type any more.
+
+    Args:
+        frame: As :func:`normalise` returns it.
+        types: Logical type of each of its columns.
+    """
+    empty = [name for name in frame.columns if frame[name].isna().all() and logical_type(frame[name]) != types[name]]
+    typed = {name: pd.Series([None] * len(frame), dtype=_EMPTY[types[name]]) for name in empty}
+    return frame.assign(**typed) if typed else frame
+
+
+def row_bytes(frame: pd.DataFrame, types: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the canonical form of each row, for commitments to one row at a time.
+
+    The form: a bitmap of what is there (a bit for each column by name in the order of its UTF-8 bytes, least
+    significant first, filled up to whole bytes); the values of all columns but text, in that order, as in
+    :func:`content_digest`; then each text, in that order, with its length in front. With the names and the types of the
+    columns it reads in one way only.
+
+    Args:
+        frame: As :func:`normalise` returns it.
+        types: Logical type of each column; a column that holds nothing may have had another than it shows.
+
+    Raises:
+        InputError: A column is not of the type that it is said to have.
+    """
+    frame, names = conform(frame, types), sorted(frame.columns, key=str.encode)
+    for name in names:
+        if len(frame) and logical_type(frame[name]) != types[name]:
+            raise InputError(f"Expected {types[name]} in column {name!r}, found {logical_type(frame[name])}.")
+    parts = [np.packbits(frame[names].notna().to_numpy(), axis=1, bitorder="little")] if len(frame) else []
+    for name in names if len(frame) else ():
+        if types[name] != "string":
+            parts.append(np.frombuffer(_VALUES[types[name]](frame[name]), "u1").reshape(len(frame), -1))
+    fixed = np.hstack(parts).tobytes() if parts else b""
+    width = len(fixed) // max(1, len(frame))
+    texts = [_sized_texts(frame[name]) for name in names if types[name] == "string"]
+    for row in range(len(frame)):
+        yield fixed[row * width : (row + 1) * width] + b"".join(text[row] for text in texts)
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
@@ -215,6 +259,20 @@ def _text_bytes(values: Series) -> bytes:
     encoded = [text.encode() for text in texts]
     return np.array([len(text) for text in encoded], dtype="<u8").tobytes() + b"".join(encoded)
 
+
+def _sized_texts(values: Series) -> list[bytes]:
+    encoded = [b"" if missing else value.encode() for value, missing in zip(values, values.isna(), strict=True)]
+    return [struct.pack("<Q", len(text)) + text for text in encoded]
+
+
+_EMPTY = {
+    "int64": "int64",
+    "float64": "float64",
+    "bool": "bool",
+    "string": "object",
+    "timestamp": "datetime64[us, UTC]",
+}
+"""What a column of this type is when nothing is in it; whole numbers and yes/no only where there are no rows."""
 
 _VALUES: dict[str, Callable[[Series], bytes]] = {
     "int64": lambda values: _fixed_bytes(values, "<i8"),

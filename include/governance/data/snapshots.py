@@ -10,6 +10,12 @@ The record, :class:`Snapshot`, is what the ledger keeps. It lists every file tha
 Delta's log up to it among them, with its SHA-256. Loading reads each file once, compares the digests, parses those very
 bytes, and compares the digest of the content: there is no moment between check and use.
 
+Where a column says whom a row is about (``subject``), rows are committed to one by one
+(:mod:`governance.data.rows`), in tables of their own under ``<root>/<model>/rows/``: each row lies there beside its
+salt, and Delta's log holds no statistics of values. Such a row can be erased, and the digest stays valid
+(:mod:`governance.data.erasures`): other files then stand in for those that the record names, and the ledger says which,
+for which rows. Loading recomputes the root from the rows that are left and the leaves of those that are not.
+
 A snapshot exists when :func:`freeze` has returned it. Killed before that, a run leaves at most a file that no version
 names, or a version that no record names; the next run writes or finds what it needs. Two writers race optimistically:
 the commit of one fails, and it looks again.
@@ -19,22 +25,31 @@ on local folders only; on ``s3://`` the bucket's policy must do it.
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from governance import canonical
 from governance.data import columns as content
+from governance.data import rows as by_row
 from governance.errors import InputError, TamperedError, UnavailableError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow
 
 DATA = "data"
 PROTECTED = "protected"
-FORMAT = "governance-snapshot/1"
+FORMAT, FORMAT_BY_ROW = "governance-snapshot/1", "governance-snapshot/2"
 DIGEST_KEY = "governance.content"
+ROWS_KEY, LOOKUP_KEY = "governance.rows", "governance.lookup"
+"""What a commit says of content that is committed to row by row: nothing that outlives one of its salts."""
+
+SALT = "__salt"
+"""The column beside the data's own that holds the salt of each row."""
+
+ROWS_FOLDER = "rows"
 ATTEMPTS = 50
 """How often a writer looks again after another one committed first. One of them wins each time."""
 
@@ -44,6 +59,9 @@ KEEP = {
     "delta.enableExpiredLogCleanup": "false",
 }
 """Tells other Delta tools what this module never does itself."""
+
+KEEP_BY_ROW = {**KEEP, "delta.dataSkippingNumIndexedCols": "0"}
+"""Keeps least and greatest values of columns out of a log that outlives the rows."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,25 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Erased:
+    """What was erased of a part, as the ledger has it.
+
+    Attributes:
+        leaves: Leaf hash of each erased row, by its position.
+        files: Parquet files of the rows that are left.
+        former: Paths of the files that they stand in for. These are to be gone.
+        entries: How many entries of the ledger say so.
+    """
+
+    leaves: Mapping[int, str]
+    files: tuple[File, ...]
+    former: tuple[str, ...]
+    entries: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """The record of a frozen dataset.
+    """The record of a frozen dataset, and what was erased of it since.
 
     Attributes:
         digest: SHA-256 over the number of rows and the digests of both parts. Which columns are protected is part of
@@ -90,12 +125,21 @@ class Snapshot:
         parts: ``data``, and ``protected`` where there are such columns.
         rows: Number of rows, the same in both parts; row n of one belongs to row n of the other.
         columns: All columns, by name.
+        subject: The column that says whom a row is about; with it, rows are committed to one by one.
+        erased: What was erased, by part; no part of the record (:func:`governance.data.erasures.as_kept`).
     """
 
     digest: str
     parts: Mapping[str, Part]
     rows: int
     columns: tuple[Column, ...]
+    subject: str | None = None
+    erased: Mapping[str, Erased] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Positions of the rows that were erased, in one part at least: none of them is loaded."""
+        return tuple(sorted({position for one in self.erased.values() for position in one.leaves}))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -103,7 +147,8 @@ class Snapshot:
             name: {**asdict(part), "files": [asdict(file) for file in part.files]} for name, part in self.parts.items()
         }
         columns = [asdict(column) for column in self.columns]
-        return {"digest": self.digest, "rows": self.rows, "columns": columns, "parts": parts}
+        said = {"digest": self.digest, "rows": self.rows, "columns": columns, "parts": parts}
+        return said if self.subject is None else {**said, "subject": self.subject}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -113,10 +158,34 @@ class Snapshot:
             for name, part in document["parts"].items()
         }
         columns = tuple(Column(**column) for column in document["columns"])
-        return cls(document["digest"], parts, document["rows"], columns)
+        return cls(document["digest"], parts, document["rows"], columns, document.get("subject"))
 
 
-def freeze(frame: "pd.DataFrame", *, model: str, root: str, protected_columns: Sequence[str] = ()) -> Snapshot:
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of a part that are left, verified, with all that commits to them.
+
+    Attributes:
+        frame: The rows, normalised.
+        salts: Salt of each of them.
+        positions: Position of each of them in the snapshot, ascending.
+        leaves: Leaf hashes of all rows of the snapshot, erased ones too.
+    """
+
+    frame: "pd.DataFrame"
+    salts: Sequence[bytes]
+    positions: Sequence[int]
+    leaves: Sequence[bytes]
+
+
+def freeze(
+    frame: "pd.DataFrame",
+    *,
+    model: str,
+    root: str,
+    protected_columns: Sequence[str] = (),
+    subject: str | None = None,
+) -> Snapshot:
     """Freeze a table, or find the snapshot that already holds the same content.
 
     Args:
@@ -125,9 +194,10 @@ def freeze(frame: "pd.DataFrame", *, model: str, root: str, protected_columns: S
         root: Path or ``s3://…``; credentials for the latter are those of the environment, as Delta Lake reads them.
         protected_columns: Columns that go into the part apart. Each must be there: a renamed one would otherwise
             be stored among the features.
+        subject: The column that says whom a row is about: rows are then committed to one by one, and can be erased.
 
     Raises:
-        InputError: A protected column is missing, or a value has no logical type.
+        InputError: A protected column or the subject is missing, or a value has no logical type.
         UnavailableError: The tables cannot be written, or other writers always came first.
     """
     frame = content.normalise(frame)
@@ -135,44 +205,106 @@ def freeze(frame: "pd.DataFrame", *, model: str, root: str, protected_columns: S
         raise InputError(
             f"Expected rows to freeze for {model}, found {len(frame)} rows of {len(frame.columns)} columns."
         )
-    base = _base(root, model)
+    base = _base(root, model) if subject is None else f"{_base(root, model)}/{ROWS_FOLDER}"
+    _check_subject(frame, subject)
     parts = {
-        part: _store(frame[names], f"{base}/{part}", private=part == PROTECTED)
+        part: _store(_Whole(frame[names]) if subject is None else _ByRow(frame[names]), f"{base}/{part}",
+                     private=part == PROTECTED)
         for part, names in _split(frame, protected_columns).items()
-    }
+    }  # fmt: skip
     columns = tuple(Column(name, content.logical_type(frame[name])) for name in sorted(frame.columns))
-    return Snapshot(_whole_digest(len(frame), parts), parts, len(frame), columns)
+    return Snapshot(_whole_digest(len(frame), parts, subject), parts, len(frame), columns, subject)
 
 
 def load(snapshot: Snapshot, part: str = DATA) -> "pd.DataFrame":
     """Return the rows of one part, verified; columns are in the order of ``snapshot.columns``.
 
+    Rows that were erased are left out of every part, so that row n of one still belongs to row n of the other;
+    ``snapshot.missing`` says which they are.
+
     Raises:
         InputError: There is no such part.
-        TamperedError: A file, or the content, is not what the record says.
+        TamperedError: A file, or the content, is not what the record and the ledger's erasures say.
     """
-    if part not in snapshot.parts:
-        raise InputError(f"Expected a part of the snapshot ({', '.join(snapshot.parts)}), found {part!r}.")
-    _check_record(snapshot)
-    recorded = snapshot.parts[part]
-    frame = _parse(recorded.uri, _verified_bytes(recorded))
+    if snapshot.subject is not None:
+        stored, missing = stored_rows(snapshot, part), set(snapshot.missing)
+        there = [at for at, position in enumerate(stored.positions) if position not in missing]
+        return _ordered(snapshot, stored.frame.iloc[there].reset_index(drop=True))
+    recorded = _recorded(snapshot, part)
+    frame = _parse(recorded.uri, verified_bytes(recorded.uri, recorded.files))
     found = content.content_digest(frame)
     if found != recorded.digest or len(frame) != snapshot.rows:
         raise TamperedError(
             f"{recorded.uri} version {recorded.version}: expected {snapshot.rows} rows with digest {recorded.digest}, "
             f"found {len(frame)} rows with {found}. {REMEDY}"
         )
-    return frame[[column.name for column in snapshot.columns if column.name in frame.columns]]
+    return _ordered(snapshot, frame)
+
+
+def stored_rows(snapshot: Snapshot, part: str) -> StoredRows:
+    """Return what is left of a part whose rows are committed to one by one, verified.
+
+    Raises:
+        InputError: There is no such part.
+        TamperedError: A file, a row, or which rows are there is not what the record and the ledger's erasures say.
+    """
+    recorded = _recorded(snapshot, part)
+    frame, salts = _parse_rows(recorded.uri, verified_bytes(recorded.uri, current_files(snapshot, part)))
+    erased = snapshot.erased[part].leaves if part in snapshot.erased else {}
+    positions = [position for position in range(snapshot.rows) if position not in erased]
+    if len(frame) != len(positions) or len(positions) + len(erased) != snapshot.rows:
+        raise TamperedError(
+            f"{recorded.uri} version {recorded.version}: expected {snapshot.rows} rows without the {len(erased)} that "
+            f"the ledger says were erased, found {len(frame)}. {REMEDY}"
+        )
+    known = {column.name: column.type for column in snapshot.columns}
+    types = {name: known.get(name, "") for name in frame.columns}
+    leaves = {position: bytes.fromhex(leaf) for position, leaf in erased.items()}
+    leaves |= dict(zip(positions, _leaves(recorded, frame, salts, types), strict=True))
+    ordered = [leaves[position] for position in range(snapshot.rows)]
+    if (found := by_row.digest(ordered, types)) != recorded.digest:
+        raise TamperedError(
+            f"{recorded.uri} version {recorded.version}: expected rows with digest {recorded.digest}, found {found} of "
+            f"{len(frame)} rows and {len(erased)} leaves of erased ones. {REMEDY}"
+        )
+    return StoredRows(content.conform(frame, types), salts, positions, ordered)
 
 
 def verify(snapshot: Snapshot) -> None:
-    """Check every file and the content of every part against the record.
+    """Check every file and the content of every part against the record and the ledger's erasures.
 
     Raises:
         TamperedError: Names the file, the expected and the found digest.
+        UnavailableError: All of it is right, but an erasure that was recorded has not been finished.
     """
     for part in snapshot.parts:
         load(snapshot, part)
+    if left := leftovers(snapshot):
+        raise UnavailableError(
+            f"Snapshot {snapshot.digest[:16]}… is as it was recorded, but {len(left)} files of rows that were erased "
+            f"are still there, the first {left[0]}. Finish it: `governance subject finish`, then try again."
+        )
+
+
+def current_files(snapshot: Snapshot, part: str) -> list[File]:
+    """Return the files that hold a part now: those that stand in for erased ones, and Delta's log."""
+    files, erased = snapshot.parts[part].files, snapshot.erased.get(part)
+    if erased is None:
+        return list(files)
+    return [*erased.files, *(file for file in files if not file.path.endswith(".parquet"))]
+
+
+def leftovers(snapshot: Snapshot) -> list[str]:
+    """Return the files that still hold rows whose erasure is on record.
+
+    Raises:
+        UnavailableError: The storage does not answer.
+    """
+    found = []
+    for part, erased in snapshot.erased.items():
+        uri = snapshot.parts[part].uri
+        found += [f"{uri}/{path}" for path in _there(uri, erased.former)]
+    return found
 
 
 def let_go(snapshot: Snapshot, is_needed: Callable[[str], bool]) -> int:
@@ -188,22 +320,30 @@ def let_go(snapshot: Snapshot, is_needed: Callable[[str], bool]) -> int:
     Raises:
         UnavailableError: A file cannot be deleted.
     """
+    return sum(
+        delete(part.uri, [path for path, first in _row_files(snapshot, name) if not is_needed(first)])
+        for name, part in snapshot.parts.items()
+    )
+
+
+def delete(uri: str, paths: Sequence[str]) -> int:
+    """Delete files of a table; return how many were there.
+
+    Raises:
+        UnavailableError: A file cannot be deleted.
+    """
     from deltalake.exceptions import DeltaError
     from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import FileType, PyFileSystem
+    from pyarrow.fs import PyFileSystem
 
-    gone = 0
-    for part in snapshot.parts.values():
-        rows = [file.path for file in part.files if file.path.endswith(".parquet")]
-        try:
-            filesystem = PyFileSystem(DeltaStorageHandler(part.uri))
-            for info in filesystem.get_file_info(rows):
-                if info.type == FileType.File and not is_needed(info.path):
-                    filesystem.delete_file(info.path)
-                    gone += 1
-        except (DeltaError, OSError) as error:
-            raise UnavailableError(f"{part.uri}: old rows cannot be deleted: {error}. Try again.") from error
-    return gone
+    found = _there(uri, paths)
+    try:
+        filesystem = PyFileSystem(DeltaStorageHandler(uri))
+        for path in found:
+            filesystem.delete_file(path)
+    except (DeltaError, OSError) as error:
+        raise UnavailableError(f"{uri}: old rows cannot be deleted: {error}. Try again.") from error
+    return len(found)
 
 
 REMEDY = "Do not use this snapshot: restore the file from a backup, or freeze the source again."
@@ -230,31 +370,144 @@ def _split(frame: "pd.DataFrame", protected: Sequence[str]) -> dict[str, list[st
     return {part: chosen for part, chosen in names.items() if chosen}
 
 
-def _whole_digest(rows: int, parts: Mapping[str, Part]) -> str:
+def _check_subject(frame: "pd.DataFrame", subject: str | None) -> None:
+    if subject is None:
+        return
+    if subject not in frame.columns:
+        raise InputError(
+            f"Expected the column {subject!r}, which says whom a row is about, found {', '.join(frame.columns)}. "
+            f"Correct the source, or `data.subject` in model.yaml."
+        )
+    if taken := [name for name in frame.columns if name.lower() == SALT]:
+        raise InputError(f"Expected no column {taken[0]!r}: the salts of the rows go there. Rename it in the source.")
+
+
+def _whole_digest(rows: int, parts: Mapping[str, Part], subject: str | None) -> str:
     digests = {name: part.digest for name, part in parts.items()}
-    return canonical.digest({"format": FORMAT, "rows": rows, "parts": digests})
+    if subject is None:
+        return canonical.digest({"format": FORMAT, "rows": rows, "parts": digests})
+    return canonical.digest({"format": FORMAT_BY_ROW, "rows": rows, "parts": digests, "subject": subject})
+
+
+def _ordered(snapshot: Snapshot, frame: "pd.DataFrame") -> "pd.DataFrame":
+    return frame[[column.name for column in snapshot.columns if column.name in frame.columns]]
+
+
+def _recorded(snapshot: Snapshot, part: str) -> Part:
+    """Return the record of a part, of a record that fits itself."""
+    if part not in snapshot.parts:
+        raise InputError(f"Expected a part of the snapshot ({', '.join(snapshot.parts)}), found {part!r}.")
+    _check_record(snapshot)
+    return snapshot.parts[part]
+
+
+def _row_files(snapshot: Snapshot, part: str) -> Iterator[tuple[str, str]]:
+    """Yield every file that holds rows of a part, with the one that its record names: they are needed together."""
+    rows = [file.path for file in snapshot.parts[part].files if file.path.endswith(".parquet")]
+    yield from ((path, path) for path in rows)
+    if part in snapshot.erased:
+        yield from ((file.path, rows[0]) for file in snapshot.erased[part].files)
+
+
+def _there(uri: str, paths: Sequence[str]) -> list[str]:
+    from deltalake.exceptions import DeltaError
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import FileType, PyFileSystem
+
+    try:
+        found = PyFileSystem(DeltaStorageHandler(uri)).get_file_info(list(paths))
+    except (DeltaError, OSError) as error:
+        raise UnavailableError(f"{uri} cannot be listed: {error}. Try again.") from error
+    return [info.path for info in found if info.type == FileType.File]
+
+
+def _leaves(part: Part, frame: "pd.DataFrame", salts: Sequence[bytes], types: Mapping[str, str]) -> list[bytes]:
+    try:
+        return list(by_row.leaves(frame, salts, types))
+    except (InputError, KeyError) as error:
+        raise TamperedError(
+            f"{part.uri} version {part.version}: not the columns of the record: {error} {REMEDY}"
+        ) from error
 
 
 def _check_record(snapshot: Snapshot) -> None:
-    found = _whole_digest(snapshot.rows, snapshot.parts)
+    found = _whole_digest(snapshot.rows, snapshot.parts, snapshot.subject)
     if found != snapshot.digest:
         raise TamperedError(
             f"The record of a snapshot contradicts itself: digest {snapshot.digest}, parts give {found}."
         )
 
 
-def _store(frame: "pd.DataFrame", uri: str, *, private: bool) -> Part:
+class _Form(Protocol):
+    """What is to be stored of a part, and how the same content is recognised among stored versions."""
+
+    configuration: dict[str, str]
+    metadata: dict[str, str]
+    table: "pyarrow.Table"
+
+    def may_be(self, uri: str, paths: Sequence[str], commit: Mapping[str, Any]) -> bool:
+        """Whether a version says that it holds the same content."""
+
+    def digest_of(self, uri: str, contents: Mapping[str, bytes]) -> str | None:
+        """Return the digest of a version that does; ``None`` of one that does not."""
+
+
+class _Whole:
+    """Content that is committed to as a whole."""
+
+    configuration = KEEP
+
+    def __init__(self, frame: "pd.DataFrame") -> None:
+        self.table, self._digest = content.to_arrow(frame), content.content_digest(frame)
+        self.metadata = {DIGEST_KEY: self._digest}
+
+    def may_be(self, uri: str, paths: Sequence[str], commit: Mapping[str, Any]) -> bool:
+        return bool(commit.get(DIGEST_KEY) == self._digest)
+
+    def digest_of(self, uri: str, contents: Mapping[str, bytes]) -> str | None:
+        return self._digest if content.content_digest(_parse(uri, contents)) == self._digest else None
+
+
+class _ByRow:
+    """Content that is committed to row by row, with salts: the same content has another digest each time it is written.
+
+    So it is found by :func:`governance.data.rows.lookup_tag`, which means nothing any more once a row is erased.
+    """
+
+    configuration = KEEP_BY_ROW
+
+    def __init__(self, frame: "pd.DataFrame") -> None:
+        import pyarrow
+
+        salts, plain = by_row.new_salts(len(frame)), content.to_arrow(frame)
+        self._content = content.content_digest(frame)
+        self._types = {name: content.logical_type(frame[name]) for name in frame.columns}
+        self.table = plain.append_column(SALT, pyarrow.array(salts, pyarrow.binary()))
+        self.metadata = {ROWS_KEY: str(len(frame)), LOOKUP_KEY: by_row.lookup_tag(salts, self._content)}
+
+    def may_be(self, uri: str, paths: Sequence[str], commit: Mapping[str, Any]) -> bool:
+        if commit.get(ROWS_KEY) != self.metadata[ROWS_KEY]:
+            return False
+        return bool(commit.get(LOOKUP_KEY) == by_row.lookup_tag(_salts(uri, paths), self._content))
+
+    def digest_of(self, uri: str, contents: Mapping[str, bytes]) -> str | None:
+        frame, salts = _parse_rows(uri, contents)
+        if content.content_digest(frame) != self._content:
+            return None
+        return by_row.digest(list(by_row.leaves(frame, salts, self._types)), self._types)
+
+
+def _store(form: _Form, uri: str, *, private: bool) -> Part:
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    digest = content.content_digest(frame)
     _prepare_folder(uri, private=private)
     for _ in range(ATTEMPTS):
         table = _open(uri)
-        found = _find(uri, table, digest) if table is not None else None
+        found = _find(uri, table, form) if table is not None else None
         if found is not None:
             return found
         try:
-            _commit(frame, uri if table is None else table, digest)
+            _commit(form, uri if table is None else table)
         except CommitFailedError:
             continue
         except (DeltaError, OSError) as error:
@@ -262,7 +515,7 @@ def _store(frame: "pd.DataFrame", uri: str, *, private: bool) -> Part:
                 continue  # somebody else made the table
             raise UnavailableError(f"Cannot write a snapshot to {uri}: {error}. Nothing was recorded.") from error
         finally:
-            _close_files(uri, private=private)
+            close_files(uri, private=private)
     raise UnavailableError(f"Other writers came first {ATTEMPTS} times at {uri}. Nothing was recorded; try again.")
 
 
@@ -278,47 +531,51 @@ def _open(uri: str) -> Any:
         raise TamperedError(f"Delta's log in {uri} cannot be read: {error}. Restore it from a backup.") from error
 
 
-def _commit(frame: "pd.DataFrame", table: Any, digest: str) -> None:
+def _commit(form: _Form, table: Any) -> None:
     """Write a version on top of exactly the one that was looked at; anything newer makes it fail."""
     from deltalake import CommitProperties, PostCommitHookProperties, write_deltalake
 
     is_new = isinstance(table, str)
     write_deltalake(
         table,
-        content.to_arrow(frame),
+        form.table,
         mode="error" if is_new else "overwrite",
         schema_mode=None if is_new else "overwrite",
-        configuration=KEEP if is_new else None,
+        configuration=form.configuration if is_new else None,
         target_file_size=2**40,  # one file, so that the order of rows is the order in the file
-        commit_properties=CommitProperties(custom_metadata={DIGEST_KEY: digest}, max_commit_retries=0),
+        commit_properties=CommitProperties(custom_metadata=form.metadata, max_commit_retries=0),
         post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
     )
 
 
-def _find(uri: str, table: Any, digest: str) -> Part | None:
+def _find(uri: str, table: Any, form: _Form) -> Part | None:
     """Return the first version that says it holds this content, and does."""
     for commit in reversed(table.history()):
-        if commit.get(DIGEST_KEY) != digest:
+        if not form.metadata.keys() <= commit.keys():
             continue
         # Delta counts versions down from the one that was opened, while the log may have grown meanwhile: the number
         # can be too low, even below 0. The content says which it is; where neither is it, the caller writes it again.
         for version in (commit["version"], commit["version"] + 1):
-            part = _inspect(uri, version, digest) if version >= 0 else None
+            part = _inspect(uri, version, form, commit) if version >= 0 else None
             if part is not None:
                 return part
     return None
 
 
-def _inspect(uri: str, version: int, digest: str) -> Part | None:
+def _inspect(uri: str, version: int, form: _Form, commit: Mapping[str, Any]) -> Part | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        contents = _read_all(uri, _paths(DeltaTable(uri, version=version)))
-        if content.content_digest(_parse(uri, contents)) != digest:
+        paths = _paths(DeltaTable(uri, version=version))
+        if not form.may_be(uri, paths, commit):
             return None
+        contents = _read_all(uri, paths)
+        digest = form.digest_of(uri, contents)
     except (TamperedError, InputError, DeltaError):
         return None  # a damaged version is not this content; the caller writes a new one
+    if digest is None:
+        return None
     files = tuple(File(path, len(body), canonical.digest_of_bytes(body)) for path, body in contents.items())
     return Part(uri, version, digest, files)
 
@@ -349,31 +606,68 @@ def _read_all(uri: str, paths: Sequence[str]) -> dict[str, bytes]:
     return contents
 
 
-def _verified_bytes(part: Part) -> dict[str, bytes]:
-    contents = _read_all(part.uri, [file.path for file in part.files])
-    for file in part.files:
+def verified_bytes(uri: str, files: Sequence[File]) -> dict[str, bytes]:
+    """Return the content of files of a table, by path.
+
+    Raises:
+        TamperedError: One is not there, or not as recorded.
+        UnavailableError: One cannot be read.
+    """
+    contents = _read_all(uri, [file.path for file in files])
+    for file in files:
         found = canonical.digest_of_bytes(contents[file.path])
         if found != file.sha256:
             raise TamperedError(
-                f"{part.uri}/{file.path}: expected SHA-256 {file.sha256} ({file.size} bytes), "
+                f"{uri}/{file.path}: expected SHA-256 {file.sha256} ({file.size} bytes), "
                 f"found {found} ({len(contents[file.path])} bytes). {REMEDY}"
             )
     return contents
 
 
 def _parse(uri: str, contents: Mapping[str, bytes]) -> "pd.DataFrame":
+    return content.normalise(_table(uri, contents).to_pandas())
+
+
+def _parse_rows(uri: str, contents: Mapping[str, bytes]) -> tuple["pd.DataFrame", list[bytes]]:
+    """Return rows, and the salt of each."""
+    table = _table(uri, contents)
+    if SALT not in table.column_names:
+        raise TamperedError(f"{uri}: expected a salt beside each row in {SALT!r}, found none. {REMEDY}")
+    salts = [salt or b"" for salt in table[SALT].to_pylist()]
+    return content.normalise(table.drop_columns([SALT]).to_pandas()), salts
+
+
+def _table(uri: str, contents: Mapping[str, bytes]) -> "pyarrow.Table":
     import pyarrow
     import pyarrow.parquet
 
     try:
-        tables = [
+        return pyarrow.concat_tables(
             pyarrow.parquet.read_table(pyarrow.BufferReader(body))
             for path, body in contents.items()
             if path.endswith(".parquet")
-        ]
-        return content.normalise(pyarrow.concat_tables(tables).to_pandas())
+        )
     except (pyarrow.ArrowException, OSError) as error:
         raise TamperedError(f"{uri}: a Parquet file cannot be read: {error}. {REMEDY}") from error
+
+
+def _salts(uri: str, paths: Sequence[str]) -> list[bytes]:
+    """Return the salts of a stored version, without reading its rows."""
+    import pyarrow
+    import pyarrow.parquet
+    from deltalake.exceptions import DeltaError
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import PyFileSystem
+
+    try:
+        filesystem, found = PyFileSystem(DeltaStorageHandler(uri)), []
+        for path in paths:
+            if path.endswith(".parquet"):
+                with filesystem.open_input_file(path) as file:
+                    found += pyarrow.parquet.read_table(file, columns=[SALT])[SALT].to_pylist()
+    except (DeltaError, OSError, KeyError, pyarrow.ArrowException) as error:
+        raise TamperedError(f"{uri}: the salts of a version cannot be read: {error}. {REMEDY}") from error
+    return found
 
 
 def _local(uri: str) -> Path | None:
@@ -392,7 +686,7 @@ def _prepare_folder(uri: str, *, private: bool) -> None:
         raise UnavailableError(f"Cannot make the folder {folder}: {error}. Nothing was recorded.") from error
 
 
-def _close_files(uri: str, *, private: bool) -> None:
+def close_files(uri: str, *, private: bool) -> None:
     """Files are born inside a closed folder; this keeps them closed should they be copied out of it."""
     folder = _local(uri)
     if private and folder is not None:

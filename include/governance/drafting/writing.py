@@ -132,12 +132,17 @@ def _data(folder: Folder) -> str:
     if folder.parts.personal:
         lines = [f"\n    {scalar(name)}: {kind}" for name, kind in folder.parts.personal.items()]
         personal = f"\n  personal:   # of what kind; such columns never reach a model{''.join(lines)}"
+    subject = (
+        ""
+        if folder.no_persons
+        else "\n  # subject: which column tells whom a row is about, if any: one person's rows can then be erased"
+    )
     return f"""\
 use: {purpose}   # one of the purposes below
 data:
   source: {scalar(folder.source)}   # {folder.profile.rows:,} rows; {folder.why_source}
   purposes: [{purpose}]
-  contract: contract.json   # what the next delivery must look like; a breach stops the run{personal}"""
+  contract: contract.json   # what the next delivery must look like; a breach stops the run{subject}{personal}"""
 
 
 def _target(folder: Folder) -> str:

@@ -21,7 +21,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "pipeline": frozenset({
         "run", "snapshot", "validation", "candidate", "measured", "alternatives", "evidence", "rejected", "expired",
         "release", "revert", "message", "operation", "rollback", "no_rollback", "resume", "stop", "incident", "drill",
-        "window", "watched", "monitoring", "report", "let_go",
+        "window", "watched", "monitoring", "report", "let_go", "rows_erased",
     }),
     "review": frozenset({
         "decision", "permit", "revocation", "erased", "waiver", "waiver_signature", "finding_closed", "stop",

@@ -108,7 +108,7 @@ AS $function$
         WHEN 'pipeline' THEN kind IN ('run', 'snapshot', 'validation', 'candidate', 'measured', 'evidence', 'rejected',
                                       'expired', 'alternatives', 'release', 'revert', 'message', 'operation',
                                       'rollback', 'no_rollback', 'resume', 'stop', 'incident', 'drill',
-                                      'window', 'watched', 'monitoring', 'report', 'let_go')
+                                      'window', 'watched', 'monitoring', 'report', 'let_go', 'rows_erased')
         WHEN 'review'   THEN kind IN ('decision', 'permit', 'revocation', 'erased', 'waiver', 'waiver_signature',
                                       'finding_closed', 'stop', 'incident', 'incident_closed', 'message',
                                       'break_glass', 'break_glass_signature', 'standing_approval',

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from governance.data import snapshots
 from governance.data.contracts import feature_types
+from governance.data.erasures import as_it_is
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError, TamperedError
 from governance.ledger.log import Entry, Ledger
@@ -95,10 +96,13 @@ def window_of(ledger: Ledger, entry: Entry) -> "pd.DataFrame":
         TamperedError: They are not what was frozen.
         InputError: They were let go.
     """
-    frozen = Snapshot.from_dict(entry.data["snapshot"])
     with _or_let_go(ledger, entry):
-        frame = snapshots.load(frozen, snapshots.DATA)
-        return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
+        return as_it_is(ledger, entry.subject, entry.data["snapshot"], _whole)
+
+
+def _whole(frozen: Snapshot) -> "pd.DataFrame":
+    frame = snapshots.load(frozen, snapshots.DATA)
+    return frame.join(snapshots.load(frozen, snapshots.PROTECTED)) if snapshots.PROTECTED in frozen.parts else frame
 
 
 @contextlib.contextmanager
@@ -142,7 +146,11 @@ def _frozen(watch: Watch, logged: Logged, mine: Any, by_version: Json, contract:
         return {**counted, "snapshot": None, "faults": [], "warnings": [], "page": None}
     protected = [name for name in logged.protected.columns if name in frame.columns]
     frozen = snapshots.freeze(
-        frame, model=f"{watch.model}.windows", root=watch.run.settings.snapshots, protected_columns=protected
+        frame,
+        model=f"{watch.model}.windows",
+        root=watch.run.settings.snapshots,
+        protected_columns=protected,
+        subject=REQUEST if watch.run.spec.data.subject else None,  # who asked, the log knows by nothing else
     )
     held = hold(watch, contract, frame, frozen.digest)
     return {**counted, "snapshot": frozen.to_dict(), **held.__dict__}

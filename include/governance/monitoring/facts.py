@@ -15,6 +15,7 @@ import numpy as np
 from governance.assessment import measure_groups
 from governance.catalog import ModelSpec
 from governance.data import snapshots
+from governance.data.erasures import as_it_is, as_kept
 from governance.data.protected import derive
 from governance.data.snapshots import Snapshot
 from governance.errors import InputError
@@ -164,7 +165,8 @@ def reference_of(watch: Watch) -> tuple["pd.DataFrame", str]:
 
             return pd.concat(earlier, ignore_index=True), f"the {len(earlier)} windows before"
     frozen = training_snapshot(watch)
-    return snapshots.load(frozen, "data")[list(watch.features)], f"snapshot {frozen.digest[:16]}"
+    frame = as_it_is(watch.ledger, watch.model, frozen.to_dict(), snapshots.load)
+    return frame[list(watch.features)], f"snapshot {frozen.digest[:16]}"
 
 
 def _trailing(watch: Watch) -> Iterator["pd.DataFrame"]:
@@ -190,7 +192,7 @@ def training_snapshot(watch: Watch) -> Snapshot:
     digest = watch.evidence["data"]["snapshot"] if watch.evidence else None
     for entry in watch.ledger.backwards("snapshot", watch.model):
         if entry.data["snapshot"]["digest"] == digest:
-            return Snapshot.from_dict(entry.data["snapshot"])
+            return as_kept(watch.ledger, watch.model, entry.data["snapshot"])
     raise InputError(f"Expected the snapshot {digest} that {watch.model} was trained on in the ledger, found none.")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from governance.catalog import model_folders
 from governance.data import snapshots
+from governance.data.erasures import as_kept
 from governance.data.snapshots import Snapshot
 from governance.ledger.log import Entry, Ledger
 from governance.monitoring.gone import LET_GO
@@ -128,7 +129,7 @@ def _windows(settings: Settings, ledger: Ledger, model: str, rule: Rule, now: da
         return ledger.says(WINDOW, model, path, after=going[-1].seq)
 
     for window in going:
-        files += sum(snapshots.let_go(one, is_needed) for one in _frozen(window))
+        files += sum(snapshots.let_go(one, is_needed) for one in _frozen(ledger, window))
         pages += sum(_page_let_go(settings, page) for page in _pages(ledger, window))
     return len(old), files, pages
 
@@ -165,10 +166,10 @@ def _between(ledger: Ledger, model: str, after: int, through: int) -> Iterator[E
         after = page[-1].seq
 
 
-def _frozen(window: Entry) -> Iterator[Snapshot]:
+def _frozen(ledger: Ledger, window: Entry) -> Iterator[Snapshot]:
     for document in (window.data["snapshot"], window.data.get("arrived")):
         if document:
-            yield Snapshot.from_dict(document)
+            yield as_kept(ledger, window.subject, document)
 
 
 def _pages(ledger: Ledger, window: Entry) -> Iterator[str]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from governance.assessment import Champion
 from governance.data import snapshots
+from governance.data.erasures import as_kept
 from governance.data.snapshots import Snapshot
 from governance.ledger.log import Entry
-from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.ingest import rows_of, snapshot_of
 from governance.pipeline.run import Run
 from governance.pipeline.train import fetch_artifact, fetch_out_of_fold
 from governance.review import entries
@@ -77,7 +78,7 @@ def _answered_then(rows: Array, judged: Array, scores: Array) -> tuple[Array, Ar
 def _answers_now(
     run: Run, candidate: Entry, document: dict[str, Any], features: "pd.DataFrame", rows: Array
 ) -> tuple[Array, Array]:
-    mine = snapshots.load(snapshot_of(run), "data").iloc[rows]
+    mine = rows_of(snapshot_of(run)).iloc[rows]
     shared = sorted(set(mine.columns) & set(features.columns))
     unseen = np.flatnonzero(~np.isin(_hashes(mine[shared]), _hashes(features[shared])))
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +103,5 @@ def _candidate(run: Run, manifest: str) -> Entry:
 
 def _snapshot(run: Run, digest: str) -> Snapshot:
     frozen = run.ledger.backwards("snapshot", run.model)
-    return next(
-        Snapshot.from_dict(entry.data["snapshot"]) for entry in frozen if entry.data["snapshot"]["digest"] == digest
-    )
+    document = next(one.data["snapshot"] for one in frozen if one.data["snapshot"]["digest"] == digest)
+    return as_kept(run.ledger, run.model, document)

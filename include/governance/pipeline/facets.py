@@ -59,7 +59,10 @@ def frozen_part(spec: ModelSpec, frozen: Snapshot, part: str, source: Sequence[D
     """
     names = apart(spec, frozen)[part == PROTECTED]
     columns = [column for column in columns_of(spec, frozen) if column["name"] in set(names)]
-    said = {DATA: "The data of a run, frozen.", PROTECTED: "What says which groups people belong to, kept apart."}[part]
+    said = {
+        DATA: "The data of a run, frozen.",
+        PROTECTED: "What says which groups people belong to, and who they are, kept apart.",
+    }[part]
     kept = stored(frozen.parts[part])
     kept["outputStatistics"]["rowCount"] = frozen.rows
     lineage = same_columns(names, source, masked=spec.data.personal)
@@ -69,6 +72,7 @@ def frozen_part(spec: ModelSpec, frozen: Snapshot, part: str, source: Sequence[D
 def columns_of(spec: ModelSpec, frozen: Snapshot) -> list[dict[str, str]]:
     """Return the columns of a snapshot with what they mean, by name."""
     meanings = {**spec.features, **spec.leaks, spec.target.column: spec.target.meaning}
+    meanings |= {spec.data.subject: "whom the row is about"} if spec.data.subject else {}
     meanings |= {column: name for name, attribute in spec.protected.items() for column in attribute.columns}
     return [
         {"name": column.name, "type": column.type, "description": meanings.get(column.name, "")}
@@ -77,8 +81,9 @@ def columns_of(spec: ModelSpec, frozen: Snapshot) -> list[dict[str, str]]:
 
 
 def tags(spec: ModelSpec, columns: Iterable[str], personal: Iterable[str] = (PII,)) -> Json:
-    """Return the tags of columns that hold personal data (``personal``), or say what group somebody belongs to."""
+    """Return the tags of columns that hold personal data (``personal``), or say who somebody is or to what group."""
     found: dict[str, Iterable[str]] = dict.fromkeys(spec.data.personal, personal)
+    found |= {spec.data.subject: (PII, IDENTIFIER)} if spec.data.subject else {}
     found |= dict.fromkeys(spec.protected_columns, (SENSITIVE,))
     marked = [
         {"key": tag, "value": "true", "source": "GOVERNANCE", "field": name}
@@ -251,6 +256,6 @@ def deployment(
 
 def apart(spec: ModelSpec, frozen: Snapshot) -> tuple[list[str], list[str]]:
     """Return the names of a snapshot's columns: those of the data, and those that are kept apart."""
-    protected = set(spec.protected_columns) if PROTECTED in frozen.parts else set()
+    protected = set(spec.apart_columns) if PROTECTED in frozen.parts else set()
     names = [column.name for column in frozen.columns]
     return [name for name in names if name not in protected], [name for name in names if name in protected]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from governance.canonical import digest_of_bytes
-from governance.data import snapshots
 from governance.errors import InputError
 from governance.keys import Signer
 from governance.ledger.log import Entry
+from governance.pipeline.ingest import rows_of
 from governance.pipeline.run import Run
 from governance.training import mlmodel, tracking
 from governance.training.artifacts import LoadedModel, with_threshold, write_artifact
@@ -75,7 +75,7 @@ def import_candidate(run: Run, frozen: "Snapshot") -> Entry:
 
 
 def _import(run: Run, frozen: "Snapshot", uri: str, key: str) -> Entry:
-    data = snapshots.load(frozen, "data")
+    data = rows_of(frozen)
     with tempfile.TemporaryDirectory(prefix=f"{run.model}-") as private:
         place = Path(private)
         found = fetch_model(uri, place / "fetched", tracking_url=run.settings.require("mlflow_url"), reviewed=False)

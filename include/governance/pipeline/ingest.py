@@ -3,25 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from governance.check import data
 from governance.data import snapshots
+from governance.data.erasures import as_kept
 from governance.data.protected import derive
 from governance.data.snapshots import DATA, PROTECTED, Snapshot
 from governance.data.sources import read_source
-from governance.errors import InputError
+from governance.errors import InputError, RefusedError
 from governance.pipeline import datasets, facets
 from governance.pipeline.run import Run, Step
 from governance.records import Lineage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def ingest(run: Run) -> Step:
     """Freeze the data of this run as an immutable, content-addressed snapshot.
 
-    The protected attributes are kept apart from the features from here on, and personal data are masked or refused,
-    as the policy says. Data that no model can be made from, or that may not be used for this, are refused before
-    anything is written.
+    The protected attributes, and whom a row is about, are kept apart from the features from here on, and personal data
+    are masked or refused, as the policy says. Data that no model can be made from, or that may not be used for this,
+    are refused before anything is written.
     """
     key = run.key("snapshot", source=run.source)
     entry = run.ledger.get(key)
@@ -45,15 +49,32 @@ def _lineage(run: Run, frozen: Snapshot) -> Lineage:
 
 
 def snapshot_of(run: Run) -> Snapshot:
-    """Return the snapshot of this run."""
-    return Snapshot.from_dict(run.need("snapshot", source=run.source).data["snapshot"])
+    """Return the snapshot of this run, with what was erased of it since."""
+    return as_kept(run.ledger, run.model, run.need("snapshot", source=run.source).data["snapshot"])
+
+
+def rows_of(frozen: Snapshot, part: str = DATA) -> "pd.DataFrame":
+    """Return the rows of one part for a step of the run that froze them: all of them, verified.
+
+    Steps know rows by their position, and what one of them recorded another one uses.
+
+    Raises:
+        RefusedError: Rows were erased since.
+        TamperedError: They are not what was frozen.
+    """
+    if frozen.missing:
+        raise RefusedError(
+            f"Expected all {frozen.rows:,} rows of snapshot {frozen.digest[:16]}…, found that {len(frozen.missing)} of "
+            f"them were erased after this run froze it. Trigger a new run: it freezes what the source holds now."
+        )
+    return snapshots.load(frozen, part)
 
 
 def groups_of(run: Run, frozen: Snapshot) -> dict[str, Any]:
     """Return the group of each row by protected attribute; none where the model concerns no persons."""
     if PROTECTED not in frozen.parts:
         return {}
-    frame = derive(snapshots.load(frozen, PROTECTED), run.spec.protected)
+    frame = derive(rows_of(frozen, PROTECTED), run.spec.protected)
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
@@ -65,12 +86,16 @@ def _freeze(run: Run) -> Snapshot:
     _check_columns(run, list(frame.columns), reviewed)
     usable = data.usable(run.spec, frame, run.policy.personal_data, reviewed=reviewed)
     return snapshots.freeze(
-        usable, model=run.model, root=run.settings.snapshots, protected_columns=sorted(set(run.spec.protected_columns))
+        usable,
+        model=run.model,
+        root=run.settings.snapshots,
+        protected_columns=run.spec.apart_columns,
+        subject=run.spec.data.subject,
     )
 
 
 def _check_columns(run: Run, found: Sequence[str], reviewed: bool) -> None:
-    needed = [*run.spec.features, run.spec.target.column, *run.spec.protected_columns]
+    needed = [*run.spec.features, run.spec.target.column, *run.spec.apart_columns]
     missing = [column for column in needed if column not in found]
     if missing:
         there = f"Columns there: {', '.join(found[:80])}" if reviewed else f"It has {len(found)} columns"

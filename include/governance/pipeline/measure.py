@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from governance import canonical
 from governance.assessment import FAMILIES, Champion, Saved
 from governance.catalog import ModelSpec
-from governance.data import snapshots
 from governance.errors import InputError
 from governance.keys import PublicKeys
 from governance.ledger.log import Entry
 from governance.measures.operations import REPEATS
 from governance.pipeline import datasets, facets
 from governance.pipeline.champion import champion_of, champion_release
-from governance.pipeline.ingest import groups_of, snapshot_of
+from governance.pipeline.ingest import groups_of, rows_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.train import candidate_of, fetch_artifact, fetch_out_of_fold
 from governance.records import Lineage, Measurement
@@ -173,7 +172,7 @@ class Material:
     @cached_property
     def features(self) -> "pd.DataFrame":
         """The columns that the model sees, shape (n, features)."""
-        return snapshots.load(snapshot_of(self.run), "data")[self.candidate.data["features"]]
+        return rows_of(snapshot_of(self.run))[self.candidate.data["features"]]
 
     @cached_property
     def groups(self) -> dict[str, Any]:

@@ -9,12 +9,11 @@ from urllib.parse import quote
 
 from governance.canonical import digest_of_bytes
 from governance.code import lock_digest
-from governance.data import snapshots
 from governance.errors import InputError, TamperedError
 from governance.keys import Signer
 from governance.ledger.log import Entry
 from governance.pipeline import datasets, facets
-from governance.pipeline.ingest import groups_of, snapshot_of
+from governance.pipeline.ingest import groups_of, rows_of, snapshot_of
 from governance.pipeline.run import Run, Step
 from governance.pipeline.validate import validation_of
 from governance.records import Dataset, Lineage
@@ -63,7 +62,7 @@ def workshop(run: Run, frozen: "Snapshot") -> Iterator[tuple[Fitter, Plan]]:
 
 
 def _rows(run: Run, frozen: "Snapshot") -> TrainingSet:
-    data = snapshots.load(frozen, "data")
+    data = rows_of(frozen)
     first = next(iter(groups_of(run, frozen).values()), None)
     target = run.spec.target
     return TrainingSet(data[list(run.spec.features)], data[target.column], task_of(run.spec), first)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from governance.canonical import digest_of_bytes
-from governance.data import snapshots
 from governance.data.contracts import ContractResult, ExpectationResult, run_contract
 from governance.data.snapshots import Snapshot
 from governance.errors import RefusedError
 from governance.ledger.log import Entry
 from governance.pipeline import datasets, facets
-from governance.pipeline.ingest import snapshot_of
+from governance.pipeline.ingest import rows_of, snapshot_of
 from governance.pipeline.run import Message, Run, Step
 from governance.records import Lineage
 from governance.training import tracking
@@ -58,9 +57,7 @@ def validation_of(run: Run, frozen: Snapshot) -> Entry:
 
 def whole(frozen: Snapshot) -> "pd.DataFrame":
     """Return a snapshot with both of its parts side by side, verified."""
-    return snapshots.load(frozen, "data").join(
-        [snapshots.load(frozen, part) for part in frozen.parts if part != "data"]
-    )
+    return rows_of(frozen).join([rows_of(frozen, part) for part in frozen.parts if part != "data"])
 
 
 def _validate(run: Run, frozen: Snapshot, key: str) -> Entry:
@@ -115,7 +112,7 @@ def _page(run: Run, frozen: Snapshot, result: ContractResult) -> bytes:
     return quarantine.render(
         result,
         title=run.spec.title,
-        hidden=run.spec.protected_columns,
+        hidden=run.spec.apart_columns,
         meanings={**run.spec.features, **run.spec.leaks},
         snapshot=frozen.digest,
     ).encode()

@@ -15,6 +15,7 @@ from governance import canonical
 from governance.canonical import digest_of_bytes
 from governance.catalog import find_spec
 from governance.data import snapshots
+from governance.data.erasures import as_it_is
 from governance.data.snapshots import Snapshot
 from governance.errors import NotPermittedError, RefusedError, TamperedError
 from governance.keys import PublicKeys
@@ -264,13 +265,16 @@ def _expect_nothing_since(ledger: Ledger, permitted: Permit, keys: PublicKeys, n
         )
 
 
+def _verified(snapshot: Snapshot) -> Snapshot:
+    snapshots.verify(snapshot)
+    return snapshot
+
+
 def _verified_snapshot(ledger: Ledger, candidate: Candidate) -> Snapshot:
     digest = candidate.document["data"]["snapshot"]
     for entry in ledger.backwards("snapshot", candidate.evidence.subject):
         if entry.data["snapshot"]["digest"] == digest:
-            found = Snapshot.from_dict(entry.data["snapshot"])
-            snapshots.verify(found)
-            return found
+            return as_it_is(ledger, entry.subject, entry.data["snapshot"], _verified)
     raise RefusedError(
         f"Expected the record of snapshot {digest[:16]}… in the ledger, found none: nobody can say what data this "
         f"model was trained on. Run govern_{candidate.evidence.subject} again."

@@ -24,6 +24,7 @@ WRITERS = {
     "stop": "pipeline or review", "incident": "pipeline or review",
     "served": "serving", "refused": "serving", "predictions": "serving", "checkpoint": "witness",
     "window": "pipeline", "watched": "pipeline", "monitoring": "pipeline", "report": "pipeline",
+    "let_go": "pipeline", "rows_erased": "pipeline",
 }  # fmt: skip
 
 
