@@ -12,7 +12,7 @@ Entries on one part form a chain: the n-th has the key ``rows_erased:<digest of 
 away once. Of two who erase from one part at a time, the second finds it taken, and does its work on what the first
 left. A snapshot that is frozen meanwhile and finds the same version has the same digest: the entry holds for it, too.
 
-Delta's log stays byte for byte, for the records of later versions name it; it holds no value (:data:`KEEP_BY_ROW`).
+Delta's log stays byte for byte, for the records of later versions name it; it holds no value.
 Other Delta readers find no file any more for a version that rows were erased from.
 
 Not guaranteed: that a disk forgets what was deleted, and what backups, a bucket's old versions and the source hold.
@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from governance import canonical
 from governance.data import columns as content
-from governance.data import snapshots
-from governance.data.snapshots import PROTECTED, SALT, Erased, File, Snapshot, StoredRows
+from governance.data import delta, snapshots
+from governance.data.delta import SALT, File
+from governance.data.snapshots import PROTECTED, Erased, Snapshot, StoredRows
 from governance.errors import InputError, TamperedError, UnavailableError
 from governance.ledger.log import Entry, Ledger
 
@@ -122,7 +123,7 @@ def finish(snapshot: Snapshot) -> int:
     Raises:
         UnavailableError: A file cannot be deleted. Try again.
     """
-    return sum(snapshots.delete(snapshot.parts[part].uri, one.former) for part, one in snapshot.erased.items())
+    return sum(delta.delete(snapshot.parts[part].uri, one.former) for part, one in snapshot.erased.items())
 
 
 def part_with(snapshot: Snapshot, name: str) -> str:
@@ -167,11 +168,11 @@ def _tables(snapshot: Snapshot, part: str, name: str) -> "list[pyarrow.Table]":
     files = [file for file in snapshots.current_files(snapshot, part) if file.path.endswith(".parquet")]
     found = []
     try:
-        for body in snapshots.verified_bytes(uri, files).values():
+        for body in delta.verified_bytes(uri, files).values():
             there = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(body))
             found.append(there.read(columns=[one for one in there.schema_arrow.names if one == name]))
     except (pyarrow.ArrowException, OSError) as error:
-        raise TamperedError(f"{uri}: a Parquet file cannot be read: {error}. {snapshots.REMEDY}") from error
+        raise TamperedError(f"{uri}: a Parquet file cannot be read: {error}. {delta.REMEDY}") from error
     return found
 
 
@@ -209,7 +210,7 @@ def _erase_part(
     ledger: Ledger, model: str, document: Json, part: str, wanted: Sequence[int], said: Mapping[str, str]
 ) -> Entry | None:
     """Erase rows from one part; ``None`` where they are gone already."""
-    for _ in range(snapshots.ATTEMPTS):
+    for _ in range(delta.ATTEMPTS):
         snapshot, stored = as_it_is(ledger, model, document, lambda now: (now, snapshots.stored_rows(now, part)))
         before = snapshot.erased.get(part)
         positions = [position for position in wanted if before is None or position not in before.leaves]
@@ -238,7 +239,7 @@ def _erase_part(
 
 def _drop(snapshot: Snapshot, part: str, file: File) -> None:
     if file.path not in {one.path for one in snapshots.current_files(snapshot, part)}:
-        snapshots.delete(snapshot.parts[part].uri, [file.path])
+        delta.delete(snapshot.parts[part].uri, [file.path])
 
 
 def _without(snapshot: Snapshot, stored: StoredRows, positions: Sequence[int]) -> bytes:
@@ -271,7 +272,7 @@ def _write(snapshot: Snapshot, part: str, body: bytes) -> File:
             _flush(Path(uri) / path)
     except (DeltaError, OSError) as error:
         raise UnavailableError(f"{uri}/{path} cannot be written: {error}. Nothing was erased; try again.") from error
-    snapshots.close_files(uri, private=part == PROTECTED)
+    delta.close_files(uri, private=part == PROTECTED)
     return File(path, len(body), digest)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from governance.catalog import ModelSpec
-from governance.data.snapshots import DATA, PROTECTED, Part, Snapshot
+from governance.data.delta import Part
+from governance.data.snapshots import DATA, PROTECTED, Snapshot
 from governance.ledger.log import Entry
 from governance.lineage.trace import IDENTIFIER, PERSONAL
 from governance.pipeline.run import Run

@@ -246,9 +246,9 @@ class TestRunsUnderWay:
 
 KILL = """
 import os, sys
-from governance.data import snapshots
+from governance.data import delta
 from governance.cli import main
-snapshots.delete = lambda *_: os._exit(9)   # the entries are written; nothing is deleted yet
+delta.delete = lambda *_: os._exit(9)   # the entries are written; nothing is deleted yet
 main(["subject", "erase", sys.argv[1], "--reason", "Asked for on 3 March."])
 """
 

@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from governance import canonical
-from governance.data import erasures, snapshots
+from governance.data import delta, erasures, snapshots
 from governance.data.erasures import KIND, as_kept, erase
 from governance.data.snapshots import DATA, PROTECTED, Snapshot, freeze, load, verify
 from governance.errors import InputError, TamperedError, UnavailableError
@@ -116,7 +116,7 @@ class TestFreezing:
         logs = "".join(path.read_text() for path in Path(frozen.parts[DATA].uri).glob("_delta_log/*"))
 
         assert '\\"minValues\\":{}' in logs
-        assert snapshots.DIGEST_KEY not in logs
+        assert delta.DIGEST_KEY not in logs
         assert "only alice" not in logs
 
     @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ class TestKilled:
         """After a file was written, before and after an entry, between two files that go: eight places."""
         stop = _Stop(step)
         stop.at(monkeypatch, erasures, "_write", after=True)
-        stop.at(monkeypatch, snapshots, "delete", after=True)
+        stop.at(monkeypatch, delta, "delete", after=True)
         stop.at(monkeypatch, Memory, "append", before=True, after=True)
         with pytest.raises(_Killed):
             erased(ledger, frozen, 0)

@@ -19,7 +19,7 @@ from frames import frames, quick
 from hypothesis import given
 
 from governance.canonical import digest_of_bytes
-from governance.data import snapshots
+from governance.data import delta, snapshots
 from governance.data.columns import content_digest, normalise
 from governance.data.snapshots import Snapshot, freeze, let_go, load, verify
 from governance.errors import InputError, TamperedError, UnavailableError
@@ -338,7 +338,7 @@ def test_a_killed_writer_leaves_nothing_that_counts_as_a_snapshot(root):
         uri = str(Path(root) / "loan" / part)
         for commit in DeltaTable(uri).history():
             rows = DeltaTable(uri, version=commit["version"]).to_pyarrow_table().to_pandas()
-            assert content_digest(rows) == commit[snapshots.DIGEST_KEY]
+            assert content_digest(rows) == commit[delta.DIGEST_KEY]
     versions = DeltaTable(str(Path(root) / "loan" / "data")).version() + 1
     assert told <= versions <= told + 1
 
