@@ -84,6 +84,7 @@ def _standard() -> dict[str, Any]:
 
     return {
         "columnLineage": standard.column_lineage_dataset.ColumnLineageDatasetFacet,
+        "dataSource": standard.datasource_dataset.DatasourceDatasetFacet,
         "dataQualityAssertions": standard.data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet,
         "dataQualityMetrics": standard.data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet,
         "documentation": standard.documentation_dataset.DocumentationDatasetFacet,
@@ -92,7 +93,6 @@ def _standard() -> dict[str, Any]:
         "schema": standard.schema_dataset.SchemaDatasetFacet,
         "sourceCodeLocation": standard.source_code_location_job.SourceCodeLocationJobFacet,
         "storage": standard.storage_dataset.StorageDatasetFacet,
-        "symlinks": standard.symlinks_dataset.SymlinksDatasetFacet,
         "tags": standard.tags_dataset.TagsDatasetFacet,
         "version": standard.dataset_version_dataset.DatasetVersionDatasetFacet,
     }

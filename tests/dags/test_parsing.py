@@ -45,7 +45,7 @@ def parsed(models, kind, dag_id=None):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("kind", ["govern", "monitor", "rollback"])
+@pytest.mark.parametrize("kind", ["govern", "monitor", pytest.param("rollback", marks=pytest.mark.slow)])
 def test_a_running_task_reads_its_own_folder_and_looks_at_no_other(models, kind):
     found = parsed(models, kind, f"{kind}_m_17")
     assert found == {"opened": ["m_17/model.yaml", "m_17/policy.yaml"], "last": [f"{kind}_m_17"]}

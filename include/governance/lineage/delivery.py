@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from governance.errors import GovernanceError
@@ -298,6 +299,11 @@ def _send(connection: Marquez, parcel: _Parcel) -> Exception | None:
 def _set_tag(connection: Marquez, tag: str, namespace: str, name: str, column: str | None) -> None:
     try:
         connection.tag(tag, TAGS[tag], namespace, name, column)
-    except RefusedEventError as error:  # the event itself is there; a graph without its tag is better than none
-        place = f"{namespace} {name}" + (f".{column}" if column else "")
-        log.warning("Marquez does not set the tag %s on %s: %s", tag, place, error)
+    except (RefusedEventError, FailedEventError) as error:
+        # The event itself is there, and the next one of this data set brings the tag again: none waits for a tag.
+        _tell_once(f"{tag} on {namespace} {name}" + (f".{column}" if column else ""), str(error))
+
+
+@cache
+def _tell_once(tag: str, why: str) -> None:
+    log.warning("Marquez does not set the tag %s: %s", tag, why)

@@ -10,7 +10,6 @@ No value of a row is ever in one, and people are named by their pseudonymous id.
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from governance.catalog import ModelSpec
 from governance.data.delta import Part
@@ -99,17 +98,9 @@ def stored(part: Part) -> Json:
     data = [file for file in part.files if file.path.endswith(".parquet")]
     return {
         "storage": {"storageLayer": "delta", "fileFormat": "parquet"},
-        "symlinks": {"identifiers": [{**_place(part.uri), "type": "TABLE"}]},
+        "dataSource": {"name": "snapshots", "uri": part.uri if "://" in part.uri else f"file://{part.uri}"},
         "outputStatistics": {"size": sum(file.size for file in data), "fileCount": len(data)},
     }
-
-
-def _place(uri: str) -> dict[str, str]:
-    """Return what Spark calls a Delta table: its path, in its file system or bucket."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("", "file"):
-        return {"namespace": "file", "name": parts.path.rstrip("/")}
-    return {"namespace": f"{parts.scheme}://{parts.netloc}", "name": parts.path.strip("/")}
 
 
 def same_columns(names: Iterable[str], source: Sequence[Dataset], *, masked: Iterable[str] = ()) -> Json:

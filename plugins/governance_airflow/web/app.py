@@ -49,9 +49,7 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
         with_services: What it stands on; those of a real API server by default.
     """
     app = FastAPI(title="Governance", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.services = with_services or services.production()
-    app.state.recent = Recent()
-    app.state.gauges = Gauges()
+    stand_on(app, with_services or services.production())
     app.include_router(api.router)
     app.include_router(break_glass_api.router)
     app.include_router(waivers_api.router)
@@ -71,6 +69,13 @@ def create_app(with_services: services.Services | None = None) -> FastAPI:
     app.add_exception_handler(security.CrossSiteError, _answer)
     app.add_exception_handler(security.NoAccessError, _answer)
     return app
+
+
+def stand_on(app: FastAPI, with_services: services.Services) -> None:
+    """Let an application stand on other services, and forget what it remembers of those before."""
+    app.state.services = with_services
+    app.state.recent = Recent()
+    app.state.gauges = Gauges()
 
 
 async def _secured(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -18,6 +18,7 @@ class Collector:
         tags: Namespace, data set, field or ``None``, and tag.
         attempts: Every event that arrived, taken or not.
         delay: Seconds that an answer takes.
+        linked: Data sets that have a second name: Marquez 0.51 answers 500 to a tag on one.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class Collector:
         self.tags: set[tuple[str, str, str | None, str]] = set()
         self.known_tags: set[str] = set()
         self.delay = 0.0
+        self.linked: set[str] = set()
         self.behaviour: Callable[[str], int | str] = lambda _: 201
         self.connections = 0
         self._lock = threading.Lock()
@@ -92,6 +94,9 @@ class Collector:
                 parts = [unquote(part) for part in self.path.split("/")]
                 namespace, dataset = parts[4], parts[6]
                 field = parts[8] if parts[7] == "fields" else None
+                if dataset in collector.linked:
+                    self._say(500)
+                    return
                 known = any(dataset in text for text in collector.taken) and parts[-1] in collector.known_tags
                 if known:
                     collector.tags.add((namespace, dataset, field, parts[-1]))

@@ -159,6 +159,18 @@ def test_tags_of_people_are_set_by_the_tag_api_again_and_again(outbox, marquez, 
         outbox.redeliver()
 
 
+def test_a_tag_that_marquez_fails_on_holds_no_event_back(outbox, marquez, delivery):
+    tags = [{"key": "PII", "value": "true", "source": "GOVERNANCE"}]
+    linked = {"namespace": "governance", "name": "loan/linked", "facets": {"tags": {"tags": tags}}}
+    outbox.append([event("run-1", outputs=[linked]), event("run-1", "COMPLETE", outputs=[linked])])
+    marquez.linked.add("loan/linked")
+
+    outcome = delivery.drain()
+
+    assert (outcome.delivered, outcome.failed) == (2, {})
+    assert not outbox.pending()
+
+
 def test_one_process_delivers_at_a_time_and_the_next_takes_over(database):
     first, second = Turn(database.dsn("auditor")), Turn(database.dsn("pipeline"))
     assert first.is_ours()

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from governance.ledger.log import Entry
 from governance.review.desk import ReviewDesk
 from governance.review.evidence import digest_of
 from governance_airflow.run_actors import AirflowUnavailableError
-from governance_airflow.web.app import create_app
+from governance_airflow.web.app import create_app, stand_on
 from governance_airflow.web.services import Services
 from governance_plugin import SharedLink
 from tests.unit.plugins import example
@@ -145,6 +146,16 @@ class AuthManager:
         return user.login != "outsider"
 
 
+@cache
+def _mounted() -> tuple[FastAPI, FastAPI]:
+    """Return the application and what it is mounted in, made once: to describe every route takes long."""
+    app, airflow = create_app(Services(example.SETTINGS, lambda: None, lambda *_: {})), FastAPI()
+    airflow.mount("/governance", app)
+    for place in ("/review", "/waivers", "/standing-approvals", "/incidents", "/monitoring", "/lineage"):
+        airflow.mount(place, SharedLink(place))
+    return app, airflow
+
+
 class Office:
     """The application as Airflow mounts it, with what it stands on in reach of a test."""
 
@@ -155,11 +166,8 @@ class Office:
         self.desk = ReviewDesk(settings, self.ledger, keys, signer)
         self.actors: dict[str, list[str]] = {}
         self.airflow_database_away = False
-        self.app = create_app(Services(settings, lambda: self.desk, self._run_actors))
-        self.airflow = FastAPI()
-        self.airflow.mount("/governance", self.app)
-        for place in ("/review", "/waivers", "/standing-approvals", "/incidents", "/monitoring", "/lineage"):
-            self.airflow.mount(place, SharedLink(place))
+        self.app, self.airflow = _mounted()
+        stand_on(self.app, Services(settings, lambda: self.desk, self._run_actors))
 
     def _run_actors(self, run_id: str, dag_id: str | None = None) -> dict[str, list[str]]:
         if self.airflow_database_away:

@@ -141,6 +141,7 @@ def test_what_ranks_no_better_than_a_simpler_variant_that_passes_is_fitted_once_
     assert found.chosen.family == "threshold"
 
 
+@pytest.mark.slow
 def test_what_ranks_better_by_more_than_noise_is_fitted_for_every_choosing_repetition_and_can_be_chosen(
     find: Callable[..., Search],
 ):
@@ -181,6 +182,7 @@ def test_at_most_one_variant_is_chosen_and_it_passes(find: Callable[..., Search]
     assert chosen[0].passes
 
 
+@pytest.mark.slow
 def test_the_search_is_the_same_every_time(find: Callable[..., Search]):
     assert find(0.2, SPACE).to_dict() == find(0.2, SPACE).to_dict()
 
@@ -231,6 +233,7 @@ def test_no_protected_attribute_is_used_without_a_legal_reason(find: Callable[..
     assert not [variant for variant in find(-1.0, SPACE).tried if variant.family == "reduction"]
 
 
+@pytest.mark.slow
 def test_with_a_legal_reason_reductions_come_last_and_can_be_chosen(find: Callable[..., Search]):
     space = Space((0.4,), legal_reason="Counsel, 3 March: permitted for this self-test.")
     blocked = find(-1.0, space)

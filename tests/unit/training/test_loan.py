@@ -22,6 +22,8 @@ from governance.training.sandbox import Sandbox
 from governance.training.split import Plan, plan_fits, strata_of
 from governance.training.tasks import task_of
 
+pytestmark = pytest.mark.slow
+
 LOAN = Path(__file__).parents[3] / "include" / "models" / "loan"
 
 
@@ -110,7 +112,6 @@ def test_the_final_bytes_decide_about_as_often_in_favour_as_was_measured(candida
     assert candidate.consistency.agrees
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_an_alternative_is_found_and_holds_where_it_was_not_chosen(
     seed: int, fitter: Fitter, spec: ModelSpec, loan: TrainingSet
