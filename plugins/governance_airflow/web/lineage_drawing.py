@@ -2,7 +2,7 @@
 
 A layered layout of five lanes is a table; so no library draws it. Lines run right and down, in the space between the
 boxes: out of a box to the right, down or up between two lanes, and into the next one from the left; within a lane from
-box to box, or along its left side where others lie between.
+box to box, or along its left side where others lie between, each source on a track of its own.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,14 @@ from html import escape
 from governance.lineage.graph import Node
 from governance.lineage.way import STATIONS, Station, Way
 
-LANE, GAP, BOX, TALL, STEP, TOP = 157, 9, 146, 54, 78, 32
-"""Width of a lane, space between lanes, width and height of a box, distance of boxes, where the first begins."""
+LANE, GAP, INSET, BOX, TALL, STEP, TOP = 208, 12, 28, 168, 54, 78, 32
+"""Width of a lane, space between lanes, space left of a box, its width and height, distance of boxes, where the first
+begins."""
 
-CHARACTERS = 21
+TRACKS, TRACK = 4, 5
+"""How many lines run side by side left of the boxes, and how far apart."""
+
+CHARACTERS = 24
 """Of a title that fit into a box."""
 
 MARKS = {"pass": "pass", "warn": "warn", "block": "block"}
@@ -58,7 +62,8 @@ def _box(station: Station, place: tuple[int, int], number: int) -> str:
     third = station.node.version[:8] if station.node.is_ours else dict(station.facts).get("Size", "")
     third = third if third not in station.title else (f"{station.at:%d %b %Y}" if station.at else "")
     mark = MARKS.get(station.state)
-    sign = f'<svg x="{x + 124}" y="{y + 6}" width="15" height="15" class="i tone-{mark}"><use href="#{mark}"/></svg>'
+    corner = f'x="{x + BOX - 22}" y="{y + 6}" width="15" height="15"'
+    sign = f'<svg {corner} class="i tone-{mark}"><use href="#{mark}"/></svg>'
     said = escape(", ".join(part for part in (station.kind, station.title, third, station.state) if part))
     return (
         f'<a class="node" href="#n{number}" aria-label="{said}"><title>{said}</title>'
@@ -82,18 +87,21 @@ def _line(source: tuple[int, int], target: tuple[int, int]) -> tuple[str, str]:
         middle = x + BOX / 2
         return f"M{middle} {y + TALL}V{to_y - 3}", f'transform="translate({middle} {to_y}) rotate(90)"'
     if source[0] == target[0]:  # along the left side, past those between
-        return f"M{x} {y + 34}h-3.5V{to_y + 20}h1", f'transform="translate({to_x} {to_y + 20})"'
-    beside, level = to_x - 10.5, to_y + TALL / 2
+        track = TRACK * (1 + source[1] % TRACKS)
+        return f"M{x} {y + 34}h-{track}V{to_y + 20}h{track - 3}", f'transform="translate({to_x} {to_y + 20})"'
+    beside, level = to_x - INSET - GAP / 2, to_y + TALL / 2
     start = y + TALL / 2
     if target[0] == source[0] + 1 or source[1] == target[1] == 0:
         return f"M{x + BOX} {start}H{beside}V{level}H{to_x - 3}", f'transform="translate({to_x} {level})"'
-    first, under = x + BOX + 9.5, max(y, to_y) - 12  # over a lane, between two rows
+    first, under = x - INSET + LANE + GAP / 2, max(y, to_y) - 12  # over a lane, between two rows
+    if target[0] < source[0]:  # back: beside the lines that go on, not on them
+        first, beside = x + BOX + 6, beside + 12
     path = f"M{x + BOX} {start}H{first}V{under}H{beside}V{level}H{to_x - 3}"
     return path, f'transform="translate({to_x} {level})"'
 
 
 def _corner(place: tuple[int, int]) -> tuple[int, int]:
-    return place[0] * (LANE + GAP) + 6, TOP + place[1] * STEP
+    return place[0] * (LANE + GAP) + INSET, TOP + place[1] * STEP
 
 
 def _cut(text: str) -> str:

@@ -33,7 +33,7 @@ def test_every_station_is_a_box_that_can_be_chosen_and_every_edge_a_line(way):
 
 
 def test_boxes_do_not_lie_upon_each_other(way):
-    corners = re.findall(r'<rect x="(\d+)" y="(\d+)" width="146"', lineage_drawing.drawing(way))
+    corners = re.findall(rf'<rect x="(\d+)" y="(\d+)" width="{lineage_drawing.BOX}"', lineage_drawing.drawing(way))
     assert len(set(corners)) == len(way.nodes)
 
 
