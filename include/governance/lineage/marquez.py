@@ -29,8 +29,24 @@ LATE_SECONDS = 15.0
 OF_THE_EVENT = (400, 413, 422)
 """Answers that will be the same whenever this event is sent: not this format, too large, not this content."""
 
+WHOLE = 20
+"""Steps around a data set that are drawn: Marquez's page draws two unless it is told."""
+
 REASON_BYTES = 2000
 LINEAGE = "/api/v1/lineage"
+
+
+def page_of(url: str, namespace: str, name: str) -> str:
+    """Return where Marquez's web page shows a data set: the whole graph around it, and beside it what is known of it.
+
+    Args:
+        url: Marquez's web page.
+        namespace: Of the data set.
+        name: Of the data set.
+    """
+    place = quote(namespace, safe=""), quote(name, safe="")
+    chosen = ":".join(("dataset", *place))
+    return f"{url.rstrip('/')}/lineage/dataset/{'/'.join(place)}?depth={WHOLE}&tableLevelNode={chosen}"
 
 
 class RefusedEventError(Exception):

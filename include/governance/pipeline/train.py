@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from governance.canonical import digest_of_bytes
 from governance.code import lock_digest
 from governance.errors import InputError, TamperedError
 from governance.keys import Signer
 from governance.ledger.log import Entry
+from governance.lineage.marquez import page_of
 from governance.pipeline import datasets, facets
 from governance.pipeline.ingest import groups_of, rows_of, snapshot_of
 from governance.pipeline.run import Run, Step
@@ -185,8 +185,7 @@ def _lineage_link(run: Run) -> dict[str, str]:
     if run.settings.marquez_url is None:
         return {}
     one = datasets.model_version(run.model, "")
-    url = run.settings.marquez_url.rstrip("/")
-    return {"governance.lineage": f"{url}/lineage/dataset/{one.namespace}/{quote(one.name, safe='')}"}
+    return {"governance.lineage": page_of(run.settings.marquez_url, one.namespace, one.name)}
 
 
 def record_of(

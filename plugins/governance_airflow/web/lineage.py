@@ -5,7 +5,6 @@ Read from the outbox, so they are here without Marquez, too; where there is one 
 
 from contextlib import closing
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from governance.catalog import find_spec, model_folders
 from governance.lineage.graph import Graph, Node
+from governance.lineage.marquez import page_of
 from governance.lineage.outbox import Outbox
 from governance.lineage.trace import Trace, trace
 from governance.lineage.way import Station, Way, choose, listed, way
@@ -106,7 +106,7 @@ def _station(station: Station, root: str, marquez: str | None) -> dict[str, Any]
 
 
 def _in_marquez(url: str | None, node: Node) -> str | None:
-    return url and f"{url.rstrip('/')}/lineage/dataset/{quote(node.namespace, safe='')}/{quote(node.name, safe='')}"
+    return page_of(url, node.namespace, node.name) if url else None
 
 
 def _versions(graph: Graph, model: str) -> str:

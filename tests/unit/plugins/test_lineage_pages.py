@@ -53,5 +53,8 @@ def test_columns_are_told_from_the_raw_data_on(way):
 
 def test_links_lead_to_marquez_only_where_there_is_one():
     assert lineage._in_marquez(None, MODEL) is None
-    expected = "http://marquez.test/lineage/dataset/governance/loan%2Fmodel"
+    expected = (
+        "http://marquez.test/lineage/dataset/governance/loan%2Fmodel"
+        "?depth=20&tableLevelNode=dataset:governance:loan%2Fmodel"
+    )
     assert lineage._in_marquez("http://marquez.test/", MODEL) == expected
