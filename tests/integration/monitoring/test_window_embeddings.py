@@ -10,6 +10,7 @@ from governance.monitoring import facts
 from governance.monitoring.watch import WATCHED
 from governance.release.bundle import CONTRACT
 from tests.integration.monitoring.conftest import TYPES, usual
+from tests.unit.release import permitted_world
 from tests.unit.release.permitted_world import CONTRACT_BODY, FEATURES, MODEL, expect, rows
 
 pytestmark = pytest.mark.slow
@@ -35,13 +36,14 @@ def notes(count, seed, of=WHAT):
 
 
 @pytest.fixture
-def champion(watched):
+def champion(watched, monkeypatch):
     """A model with a feature of free text, and an embedding of it."""
     world = watched.house.world
     (world.spec.folder / "embedding.py").write_text(EMBEDDING)
     contract = json.loads(CONTRACT_BODY)
     contract["expectations"].append(expect("be_of_type", "note", type_="str"))
     (world.spec.folder / CONTRACT).write_text(json.dumps(contract))
+    monkeypatch.setattr(permitted_world, "CONTRACT_BODY", world.spec.contract.read_bytes())  # what is signed
     frame = rows().assign(note=notes(len(rows()), 1))
     world.snapshot = snapshots.freeze(frame, model=MODEL, root=world.settings.snapshots, protected_columns=["group"])
     return watched.release(features=(*FEATURES, "note"))
