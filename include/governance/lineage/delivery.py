@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from governance.errors import GovernanceError
@@ -163,7 +163,7 @@ class Delivery:
         waiting = set() if ignore_pauses else {run for run, (until, _) in self._pauses.items() if until > now}
         events = self._outbox.pending(PAGE, without=waiting)
         outcome, page = Outcome(), _Page()
-        running = [self._pool.submit(self._send_lane, lane, page) for lane in lanes(events)]
+        running = [self._pool.submit(self._send_lane, lane, page) for lane in lanes(self._readable(events, outcome))]
         try:
             self._settle(page, len(running), outcome)
         finally:
@@ -173,6 +173,19 @@ class Delivery:
         for one in running:
             one.result()
         return outcome
+
+    def _readable(self, events: Sequence[Kept], outcome: Outcome) -> list[Kept]:
+        """Set aside what only looks like an event, and return the rest: one of them must not stop all others."""
+        readable = []
+        for kept in events:
+            try:
+                _parcel(kept)
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+                why = f"It has not the form of an OpenLineage event: {type(error).__name__}."
+                self._note_failure(_Sent(kept, RefusedEventError(why)), outcome)
+            else:
+                readable.append(kept)
+        return readable
 
     def _send_lane(self, lane: Sequence["_Parcel"], page: "_Page") -> None:
         """Send a lane's events one after the other; no further event of a run whose event could not be taken."""
@@ -219,7 +232,7 @@ class Delivery:
         if isinstance(sent.error, RefusedEventError):
             self._outbox.settle([sent.kept.number], said)
             outcome.refused[sent.kept.number] = said
-            log.error("Marquez will never take event %d of the outbox, it is set aside: %s", sent.kept.number, said)
+            log.error("Event %d of the outbox is set aside: %s", sent.kept.number, said)
         elif isinstance(sent.error, AwayError):
             outcome.away = said
         else:
@@ -228,6 +241,7 @@ class Delivery:
             pause = min(LONGEST_PAUSE, 2 * before)
             self._pauses[run] = (time.monotonic() + pause, pause)
             outcome.failed[run] = said
+            _warn_once(f"Event {sent.kept.number} of the outbox holds its run back: {said}")
 
     def _cut_late(self) -> None:
         for one in self._connections:
@@ -301,9 +315,11 @@ def _set_tag(connection: Marquez, tag: str, namespace: str, name: str, column: s
         connection.tag(tag, TAGS[tag], namespace, name, column)
     except (RefusedEventError, FailedEventError) as error:
         # The event itself is there, and the next one of this data set brings the tag again: none waits for a tag.
-        _tell_once(f"{tag} on {namespace} {name}" + (f".{column}" if column else ""), str(error))
+        place = f"{namespace} {name}" + (f".{column}" if column else "")
+        _warn_once(f"Marquez does not set the tag {tag} on {place}: {error}")
 
 
-@cache
-def _tell_once(tag: str, why: str) -> None:
-    log.warning("Marquez does not set the tag %s: %s", tag, why)
+@lru_cache(10_000)
+def _warn_once(said: str) -> None:
+    """Say what is said again at each attempt the first time only."""
+    log.warning(said)

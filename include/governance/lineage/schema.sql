@@ -1,7 +1,7 @@
 -- The outbox of lineage: every OpenLineage event as it was emitted, and whether Marquez has it.
 --
 -- Applied by a superuser after ledger/schema.sql (which makes the roles), in one transaction, as often as one likes.
--- `pipeline`, `review` and `serving` may append, through one function; `pipeline`, `review` and `auditor` read.
+-- `pipeline` and `review` may append, through one function, and with `auditor` they read.
 -- `pipeline` and `auditor` may note what was delivered, which changes no event: lost notes cost a second delivery.
 -- Nobody who logs in owns any of it, and nobody may change or delete an event.
 
@@ -126,6 +126,9 @@ BEGIN
     FOREACH one IN ARRAY given LOOP
         BEGIN
             about := one::jsonb;
+            IF NOT (about ->> 'eventTime')::timestamptz BETWEEN '1970-01-01' AND '9000-01-01' THEN
+                RAISE EXCEPTION 'its time is %', about ->> 'eventTime' USING ERRCODE = 'data_exception';
+            END IF;
             INSERT INTO lineage.event (id, event, run_id, job, kind, event_time, writer, kept_at)
             VALUES (encode(sha256(convert_to(one, 'UTF8')), 'hex'), one::json, about #>> '{run,runId}', about #>> '{job,name}',
                 about ->> 'eventType', (about ->> 'eventTime')::timestamptz, session_user, clock_timestamp())
@@ -197,7 +200,7 @@ ALTER FUNCTION lineage.redeliver() OWNER TO governance_owner;
 REVOKE ALL ON SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
 REVOKE ALL ON ALL TABLES IN SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lineage FROM PUBLIC, pipeline, review, serving, auditor, witness;
-GRANT USAGE ON SCHEMA lineage TO pipeline, review, serving, auditor;
+GRANT USAGE ON SCHEMA lineage TO pipeline, review, auditor;
 GRANT SELECT ON lineage.event, lineage.touched, lineage.columns, lineage.made_of, lineage.marked TO pipeline, review, auditor;
-GRANT EXECUTE ON FUNCTION lineage.append(text[]) TO pipeline, review, serving;
+GRANT EXECUTE ON FUNCTION lineage.append(text[]) TO pipeline, review;
 GRANT EXECUTE ON FUNCTION lineage.settle(bigint[], text), lineage.redeliver() TO pipeline, auditor;

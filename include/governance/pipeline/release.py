@@ -50,7 +50,7 @@ def served(
         version,
         **facets.described(spec, "What was asked and answered, one row a prediction."),
         **facets.schema([*columns, answer]),
-        **facets.made_of(PREDICTION, features, endpoint),
+        **facets.made_of(PREDICTION, features, model),
     )
     return [endpoint, answers]
 

@@ -171,6 +171,26 @@ def test_a_tag_that_marquez_fails_on_holds_no_event_back(outbox, marquez, delive
     assert not outbox.pending()
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"outputs": [{"namespace": "n", "name": "x", "facets": {"tags": {"tags": {"a": 1}}}}]},
+        {"inputs": {"a": 1}},
+        {"run": ["a"]},
+        {"outputs": [{"namespace": "n", "name": "x", "facets": ["a"]}]},
+    ],
+    ids=["tags", "inputs", "run", "facets"],
+)
+def test_what_only_looks_like_an_event_is_set_aside_and_stops_no_other(outbox, marquez, delivery, part):
+    outbox.append([json.dumps({**json.loads(event("run-1")), **part}), event("run-2")])
+
+    outcome = delivery.drain()
+
+    assert (outcome.delivered, len(outcome.refused)) == (1, 1)
+    assert marquez.runs() == ["run-2 START"]
+    assert outbox.counts().waiting == 0
+
+
 def test_one_process_delivers_at_a_time_and_the_next_takes_over(database):
     first, second = Turn(database.dsn("auditor")), Turn(database.dsn("pipeline"))
     assert first.is_ours()

@@ -55,23 +55,27 @@ def test_events_are_found_by_a_data_set_that_they_name(outbox):
     assert [kept.text for kept in outbox.of_run("b")] == [read]
 
 
-@pytest.mark.parametrize("text", ["no JSON", "{}", '{"eventTime": "yesterday-ish"}'], ids=["text", "empty", "time"])
+@pytest.mark.parametrize(
+    "text",
+    ["no JSON", "{}", '{"eventTime": "yesterday-ish"}', '{"eventTime": "infinity"}', '{"eventTime": "12026-01-01"}'],
+    ids=["text", "empty", "time", "no end", "far off"],
+)
 def test_what_is_no_event_is_refused_and_nothing_of_the_call_is_kept(outbox, text):
     with pytest.raises(InputError, match="Expected an OpenLineage event"):
         outbox.append([event(), text])
     assert outbox.counts().kept == 0
 
 
-@pytest.mark.parametrize("login", ["auditor", "witness"])
+@pytest.mark.parametrize("login", ["serving", "auditor", "witness"])
 def test_who_is_not_of_the_pipeline_keeps_nothing(outbox_as, login):
     with pytest.raises(RefusedError):
         outbox_as(login).append([event()])
 
 
 def test_the_login_that_kept_an_event_is_written_beside_it(outbox_as, database):
-    outbox_as("serving").append([event()])
+    outbox_as("review").append([event()])
     with database.connect("auditor") as connection:
-        assert connection.execute("SELECT writer FROM lineage.event").fetchall() == [("serving",)]
+        assert connection.execute("SELECT writer FROM lineage.event").fetchall() == [("review",)]
 
 
 @pytest.mark.parametrize(
