@@ -1,9 +1,7 @@
 """What was killed starts again. On a stack of its own, for it stops what other tests would be using."""
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,9 @@ import psutil
 import psycopg
 import pytest
 
+from governance.settings import ROOT
 from stack import processes
+from stack.bench import running
 from stack.supervisor import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -22,14 +22,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
     """A started stack with a state folder of its own."""
-    state = Path(tempfile.mkdtemp(prefix="stack-"))
-    stack = Stack(state)
-    try:
-        stack.up()
+    with running(ROOT) as stack:
         yield stack
-    finally:
-        stack.stop()
-        shutil.rmtree(state, ignore_errors=True)
 
 
 def test_a_service_that_was_killed_can_be_restarted_alone(own_stack: Stack) -> None:

@@ -163,7 +163,7 @@ class Delivery:
         waiting = set() if ignore_pauses else {run for run, (until, _) in self._pauses.items() if until > now}
         events = self._outbox.pending(PAGE, without=waiting)
         outcome, page = Outcome(), _Page()
-        running = [self._pool.submit(self._send_lane, lane, page) for lane in lanes(self._readable(events, outcome))]
+        running = [self._pool.submit(self._send_lane, lane, page) for lane in lanes(self._parcels(events, outcome))]
         try:
             self._settle(page, len(running), outcome)
         finally:
@@ -174,20 +174,18 @@ class Delivery:
             one.result()
         return outcome
 
-    def _readable(self, events: Sequence[Kept], outcome: Outcome) -> list[Kept]:
+    def _parcels(self, events: Sequence[Kept], outcome: Outcome) -> "list[Parcel]":
         """Set aside what only looks like an event, and return the rest: one of them must not stop all others."""
-        readable = []
+        parcels = []
         for kept in events:
             try:
-                _parcel(kept)
+                parcels.append(Parcel.of(kept))
             except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
                 why = f"It has not the form of an OpenLineage event: {type(error).__name__}."
                 self._note_failure(_Sent(kept, RefusedEventError(why)), outcome)
-            else:
-                readable.append(kept)
-        return readable
+        return parcels
 
-    def _send_lane(self, lane: Sequence["_Parcel"], page: "_Page") -> None:
+    def _send_lane(self, lane: Sequence["Parcel"], page: "_Page") -> None:
         """Send a lane's events one after the other; no further event of a run whose event could not be taken."""
         connection, held, failures = self._free.get(), set(), 0
         try:
@@ -249,15 +247,30 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class _Parcel:
+class Parcel:
     """An event and what is in it that delivery looks at."""
 
     kept: Kept
     keys: tuple[tuple[str, ...], ...]
     tags: tuple[tuple[str, str, str, str | None], ...]
 
+    @classmethod
+    def of(cls, kept: Kept) -> "Parcel":
+        """Read an event; raises whatever a wrong shape leads to."""
+        event = kept.event
+        datasets = [one for side in ("inputs", "outputs") for one in event.get(side) or []]
+        datasets += [event["dataset"]] if "dataset" in event else []
+        run, job = event.get("run") or {}, event.get("job") or {}
+        parent = (run.get("facets") or {}).get("parent") or {}
+        keys: list[tuple[str, ...]] = [
+            ("run", str(one["runId"])) for one in (run, parent.get("run") or {}) if "runId" in one
+        ]
+        keys += [("job", str(job.get("namespace")), str(job["name"]))] if "name" in job else []
+        keys += [("dataset", str(one.get("namespace")), str(one.get("name"))) for one in datasets]
+        return cls(kept, tuple(keys) or (("event", str(kept.number)),), tuple(_tags(datasets)))
 
-def lanes(events: Sequence[Kept]) -> list[list[_Parcel]]:
+
+def lanes(parcels: Sequence[Parcel]) -> list[list[Parcel]]:
     """Cut events into parts that share no run, job or data set; each part keeps their order."""
     parent: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -267,39 +280,25 @@ def lanes(events: Sequence[Kept]) -> list[list[_Parcel]]:
             key = parent[key]
         return key
 
-    parcels = [_parcel(kept) for kept in events]
     for parcel in parcels:
         first, *others = parcel.keys
         for key in others:
             parent[root(key)] = root(first)
-    found: dict[tuple[str, ...], list[_Parcel]] = {}
+    found: dict[tuple[str, ...], list[Parcel]] = {}
     for parcel in parcels:
         found.setdefault(root(parcel.keys[0]), []).append(parcel)
     return list(found.values())
-
-
-def _parcel(kept: Kept) -> _Parcel:
-    event = kept.event
-    datasets = [one for side in ("inputs", "outputs") for one in event.get(side) or []]
-    datasets += [event["dataset"]] if "dataset" in event else []
-    run, job = event.get("run") or {}, event.get("job") or {}
-    parent = (run.get("facets") or {}).get("parent") or {}
-    keys: list[tuple[str, ...]] = [
-        ("run", str(one["runId"])) for one in (run, parent.get("run") or {}) if "runId" in one
-    ]
-    keys += [("job", str(job.get("namespace")), str(job["name"]))] if "name" in job else []
-    keys += [("dataset", str(one.get("namespace")), str(one.get("name"))) for one in datasets]
-    return _Parcel(kept, tuple(keys) or (("event", str(kept.number)),), tuple(_tags(datasets)))
 
 
 def _tags(datasets: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str, str | None]]:
     for one in datasets:
         for tag in ((one.get("facets") or {}).get("tags") or {}).get("tags") or []:
             if tag.get("key") in TAGS:
-                yield str(tag["key"]), str(one["namespace"]), str(one["name"]), tag.get("field")
+                column = tag.get("field")
+                yield tag["key"], str(one["namespace"]), str(one["name"]), None if column is None else str(column)
 
 
-def _send(connection: Marquez, parcel: _Parcel) -> Exception | None:
+def _send(connection: Marquez, parcel: Parcel) -> Exception | None:
     """Send an event and set its tags; return what went wrong."""
     try:
         connection.send(parcel.kept.text)

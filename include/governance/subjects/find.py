@@ -211,6 +211,10 @@ def _look(ledger: Ledger, person: Person, frozen: Frozen, spec: ModelSpec | None
     name = REQUEST if kind == WINDOW else frozen.snapshot.subject or (spec.data.subject if spec else None)
     if name is None and spec is not None and spec.no_persons:
         return None
+    if name is None and spec is not None:
+        return Unseen(
+            model, kind, digest, "model.yaml names no `subject` under `data`, so nobody knows whose rows it has"
+        )
     if name not in [column.name for column in frozen.snapshot.columns]:
         return Unseen(model, kind, digest, "it was frozen before model.yaml named a `subject` under `data`")
     try:

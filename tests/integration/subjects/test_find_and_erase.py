@@ -111,6 +111,18 @@ class TestFinding:
         assert answer.exit_code == 3
         assert answer.document["not_looked_through"][0]["why"].startswith("it was frozen before model.yaml named")
 
+    def test_where_no_column_says_whose_rows_are_whose_that_is_said(self, lender, monkeypatch):
+        named = lender.world.spec  # the checkout is shared: its model.yaml stays
+        unnamed = named.model_copy(update={"data": named.data.model_copy(update={"subject": None})})
+        monkeypatch.setattr("governance.subjects.find.find_spec", lambda *_: unnamed)
+        plain = freeze(people().drop(columns="application"), model=MODEL, root=lender.settings.snapshots)
+        lender.ledger().append("snapshot", MODEL, {"snapshot": plain.to_dict()}, actor="p", key="snapshot:old")
+
+        answer = lender.find(ALICE)
+
+        assert answer.exit_code == 3
+        assert answer.document["not_looked_through"][0]["why"].startswith("model.yaml names no `subject`")
+
     def test_what_was_frozen_as_a_whole_is_found_and_said_to_stay(self, lender):
         plain = freeze(people(), model=MODEL, root=lender.settings.snapshots)
         lender.ledger().append("snapshot", MODEL, {"snapshot": plain.to_dict()}, actor="p", key="snapshot:old")

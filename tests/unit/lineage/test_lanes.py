@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.lineage.delivery import lanes
+from governance.lineage.delivery import Parcel, lanes
 from governance.lineage.outbox import Kept
 
 
@@ -20,8 +20,12 @@ def kept(number, run, job, inputs=(), outputs=()):
     return Kept(number, json.dumps(document), run, datetime(2026, 3, 3, tzinfo=UTC))
 
 
+def cut_into_lanes(events):
+    return lanes([Parcel.of(one) for one in events])
+
+
 def numbers(events):
-    return [[parcel.kept.number for parcel in lane] for lane in lanes(events)]
+    return [[parcel.kept.number for parcel in lane] for lane in cut_into_lanes(events)]
 
 
 def test_what_shares_nothing_is_sent_at_once():
@@ -44,7 +48,7 @@ def test_every_event_is_in_one_lane_in_order_and_what_they_share_is_in_one(drawn
     events = [
         kept(n, f"r{run}", f"j{job}", [f"d{read}"], [f"d{wrote}"]) for n, (run, job, read, wrote) in enumerate(drawn)
     ]
-    cut = lanes(events)
+    cut = cut_into_lanes(events)
     assert sorted(parcel.kept.number for lane in cut for parcel in lane) == [one.number for one in events]
     assert all([p.kept.number for p in lane] == sorted(p.kept.number for p in lane) for lane in cut)
     shared = [{key for parcel in lane for key in parcel.keys} for lane in cut]
