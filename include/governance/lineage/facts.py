@@ -19,21 +19,44 @@ def by_node(steps: Iterable[Step], events: Mapping[int, Json]) -> dict[Node, Jso
     for step in sorted(steps, key=lambda step: step.number):
         event = events[step.number]
         for side, aside in (("inputs", "inputFacets"), ("outputs", "outputFacets")):
-            for one in event.get(side) or []:
-                facets = one.get("facets") or {}
-                version = (facets.get("version") or {}).get("datasetVersion") or ""
+            for one in _objects(event.get(side)):
+                facets = {**_object(one.get("facets")), **_object(one.get(aside))}
+                version = str(_object(facets.get("version")).get("datasetVersion") or "")
                 node = Node(str(one.get("namespace")), str(one.get("name")), version)
-                found.setdefault(node, {}).update({**facets, **(one.get(aside) or {})})
+                found.setdefault(node, {}).update(facets)
     return found
 
 
 def semantic_version(facets: Json) -> str:
     """Return the semantic version that a model version says of itself; empty where it does not."""
-    return str((facets.get("governance_model") or {}).get("semanticVersion") or "")
+    return str(_object(facets.get("governance_model")).get("semanticVersion") or "")
+
+
+def features(facets: Json) -> list[str]:
+    """Return the columns that a model version says it takes: those of its signature."""
+    inputs = _object(_object(facets.get("governance_model")).get("signature")).get("inputs")
+    return [str(name) for name in inputs] if isinstance(inputs, list) else []
+
+
+def columns(facets: Json) -> list[str]:
+    """Return the columns that a data set is said to have; none where nobody said."""
+    fields = _objects(_object(facets.get("schema")).get("fields"))
+    return [str(one.get("name")) for one in fields] or features(facets)
 
 
 def of(node: Node, facets: Json) -> Told:
-    """Return what a data set is called, how it was judged, and what is known of it."""
+    """Return what a data set is called, how it was judged, and what is known of it.
+
+    Facets come from whoever writes lineage, other teams among them: those of a wrong shape are said to be so.
+    """
+    try:
+        return _told(node, facets)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        said = "Facets of another shape than OpenLineage's; nothing more can be read from them."
+        return str(node), "", [*_version(node), ("About", said)]
+
+
+def _told(node: Node, facets: Json) -> Told:
     title, state, said = _KINDS.get(node.what, _plain)(node, facets)
     description = (facets.get("documentation") or {}).get("description")
     owners = [
@@ -81,8 +104,7 @@ def _model(node: Node, facets: Json) -> Told:
     pairs = [("Manifest", node.version), ("Algorithm", said.get("algorithm")), ("Tier", said.get("tier"))]
     pairs += [("Registry version", said.get("registryVersion")), ("Environment", said.get("environmentDigest"))]
     pairs += [("Code", said.get("codeDigest")), ("Commit", said.get("commit"))]
-    features = (said.get("signature") or {}).get("inputs") or []
-    pairs += [("Features", str(len(features)) if features else None)]
+    pairs += [("Features", str(len(features(facets)) or ""))]
     return title, "", [(name, str(value)) for name, value in pairs if value]
 
 
@@ -147,6 +169,15 @@ def _size(facets: Json) -> Facts:
     columns = len((facets.get("schema") or {}).get("fields") or [])
     words = ([f"{rows:,} rows"] if rows is not None else []) + ([f"{columns} columns"] if columns else [])
     return [("Size", " × ".join(words))] if words else []
+
+
+def _object(value: Any) -> Json:
+    """Return a JSON object as it is, and anything else as an empty one: whoever writes lineage chose its shape."""
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[Json]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _short(version: str) -> str:

@@ -102,11 +102,11 @@ class Outbox:
 
         Args:
             limit: So many at most.
-            without: Runs that are left out.
+            without: Runs that are left out; an empty name leaves out the events that are about none.
         """
         query = (
             f"SELECT {_COLUMNS} FROM lineage.event WHERE delivered_at IS NULL AND refused_at IS NULL "
-            f"AND (run_id IS NULL OR run_id <> ALL(%s)) ORDER BY number LIMIT %s"
+            f"AND coalesce(run_id, '') <> ALL(%s) ORDER BY number LIMIT %s"
         )
         return self._select(query, (list(without), limit))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from governance.errors import InputError
+from governance.lineage import facts
 from governance.lineage.graph import Graph, Node
 
 Json = dict[str, Any]
@@ -64,10 +65,34 @@ def uses(graph: Graph, asked: str) -> list[Use]:
     """Return the model versions that a data set, a column or a version of one went into.
 
     Raises:
-        InputError: Nothing of this name was ever read or written.
+        InputError: Nothing of this name was ever read or written, or it has no such column.
     """
     nodes, column = find(graph, asked)
-    return _of_column(graph, nodes, column) if column else _of_datasets(graph, nodes)
+    if column is None:
+        return _of_datasets(graph, nodes)
+    found = _of_column(graph, nodes, column)
+    if not found:
+        _require_column(graph, nodes, column)
+    return found
+
+
+def _require_column(graph: Graph, nodes: list[Node], column: str) -> None:
+    """Refuse a column that none of these is said to have; where nobody told their columns, nobody can."""
+    steps = [*graph.writers(nodes), *graph.readers(nodes)[-LOOKED_AT:]]
+    names = {(node.namespace, node.name) for node in nodes}
+    told = facts.by_node(steps, graph.events(step.number for step in steps))
+    known = {
+        name for node, said in told.items() if (node.namespace, node.name) in names for name in facts.columns(said)
+    }
+    if known and column not in known:
+        raise InputError(
+            f"Expected a column of {', '.join(map(str, nodes[:3]))}, found none called {column!r}. "
+            f"Columns: {', '.join(sorted(known)[:40])}."
+        )
+
+
+LOOKED_AT = 20
+"""So many readers, the last ones, are asked for the columns of what nobody says to have written."""
 
 
 def _of_datasets(graph: Graph, nodes: list[Node]) -> list[Use]:

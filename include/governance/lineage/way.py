@@ -95,6 +95,7 @@ class Way:
         edges: From which to which, transitively reduced.
         left_out: How many older windows are not shown.
         columns: Of each column of the model: the columns that it is made of, the nearest first, and by which way.
+            None where no task said of which.
     """
 
     model: Node
@@ -179,8 +180,9 @@ def way(graph: Graph, model: Node) -> Way:
     nodes = {node for node in reached if node.what in STATIONS}
     known = facts.by_node(shown, graph.events(step.number for step in shown))
     stations = sorted((_station(node, shown, known.get(node, {})) for node in nodes), key=_order)
-    version = facts.semantic_version(known.get(model, {}))
-    return Way(model, version, tuple(stations), tuple(sorted(edges)), left_out, _columns(graph, shown, model))
+    said = known.get(model, {})
+    columns = dict.fromkeys(facts.features(said), ()) | _columns(graph, shown, model)
+    return Way(model, facts.semantic_version(said), tuple(stations), tuple(sorted(edges)), left_out, columns)
 
 
 def _leads_on(node: Node, model: Node) -> bool:
@@ -214,6 +216,9 @@ def _edges(steps: Iterable[Step], nodes: set[Node]) -> dict[Node, set[Node]]:
     for step in steps:
         for source in nodes & set(step.inputs):
             edges[source] |= (nodes & set(step.outputs)) - {source}
+    for signed in [node for node in nodes if node.what == "signed"]:
+        # Each role's task speaks of its own decision; a permit rests on all decisions over its evidence.
+        edges[signed] |= {node for node in nodes if node.what == "permit" and node.version == signed.version}
     return edges
 
 

@@ -110,8 +110,7 @@ def contract(model: str, digest: str) -> Dataset:
 
 def validation(model: str, snapshot: str, contract: str, said: str = "") -> Dataset:
     """What came of a contract on a snapshot: passed, or in quarantine."""
-    facets = {"documentation": {"description": said}} if said else {}
-    return _one(model, "validation", f"{snapshot[:16]}-{contract[:16]}", facets)
+    return _one(model, "validation", f"{snapshot[:16]}-{contract[:16]}", _said(said))
 
 
 def model_version(model: str, manifest: str, **facets: Json) -> Dataset:
@@ -121,7 +120,7 @@ def model_version(model: str, manifest: str, **facets: Json) -> Dataset:
 
 def measured(model: str, family: str, leaf: str) -> Dataset:
     """The measurements of a family, by the leaf of their entry in the ledger."""
-    return _one(model, family, leaf)
+    return _one(model, family, leaf, _said(f"What was measured of {family}; the ledger's entry holds each number."))
 
 
 def tried(model: str, leaf: str) -> Dataset:
@@ -141,7 +140,7 @@ def report(model: str, leaf: str) -> Dataset:
 
 def decided(model: str, leaf: str, said: str = "") -> Dataset:
     """What was decided about a window, by the leaf of its entry in the ledger."""
-    return _one(model, "decided", leaf, {"documentation": {"description": said}} if said else {})
+    return _one(model, "decided", leaf, _said(said))
 
 
 def evidence_dataset(model: str, digest: str, **facets: Json) -> Dataset:
@@ -156,7 +155,7 @@ def decision(model: str, role: str, digest: str, **facets: Json) -> Dataset:
 
 def permit(model: str, digest: str) -> Dataset:
     """The permit over an evidence digest."""
-    return _one(model, "permit", digest)
+    return _one(model, "permit", digest, _said("Leave to serve a version; the ledger's entry holds who signed for it."))
 
 
 def endpoint(model: str, version: str, **facets: Json) -> Dataset:
@@ -201,6 +200,10 @@ def incident(model: str, number: str) -> Dataset:
 
 def _one(model: str, what: str, version: str, facets: Mapping[str, Json] | None = None) -> Dataset:
     return Dataset(NAMESPACE, f"{model}/{what}", {**_version(version), **(facets or {})})
+
+
+def _said(said: str) -> dict[str, Json]:
+    return {"documentation": {"description": said}} if said else {}
 
 
 def _version(version: str) -> dict[str, Json]:

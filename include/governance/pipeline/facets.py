@@ -192,7 +192,7 @@ def training(run: Run, candidate: Entry, measured: Iterable[Measurement] = ()) -
             "seed": made["seed"],
             **({"threshold": made["threshold"]} if made.get("threshold") is not None else {}),
             "dropped": list(made.get("dropped") or []),
-            "evaluation": dict(made.get("evaluation") or {}),
+            "evaluation": {name: said for name, said in (made.get("evaluation") or {}).items() if name != "judged_on"},
             "metrics": {one.name: one.value for one in measured if not one.slice and one.value is not None},
             "mlflow": {"runId": data["mlflow_run"], "model": run.model, **(links if url else {})},
         }

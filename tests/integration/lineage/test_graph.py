@@ -11,12 +11,24 @@ from governance.lineage.graph import Graph, Node
 from governance.lineage.trace import trace
 from governance.lineage.uses import uses
 from governance.lineage.way import choose, way
-from tests.integration.lineage.a_release import MANIFEST, RAW, SNAPSHOT, event, made_of, named, ours, release, tagged
+from tests.integration.lineage.a_release import (
+    EVIDENCE,
+    MANIFEST,
+    RAW,
+    SNAPSHOT,
+    event,
+    made_of,
+    named,
+    ours,
+    release,
+    tagged,
+)
 
 pytestmark = pytest.mark.integration
 
 MODEL = Node("governance", "loan/model", MANIFEST)
 FEATURES = ["income", "price"]
+EVIDENCE_READ, SNAPSHOT_READ = ours("evidence", EVIDENCE), ours("snapshot", SNAPSHOT)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +117,13 @@ def test_a_column_that_is_kept_apart_was_used_by_no_model(outbox, graph):
     assert uses(graph, f"{RAW[1]}.race") == []
 
 
+def test_a_column_that_is_not_there_is_no_answer(outbox, graph):
+    outbox.append(release())
+
+    with pytest.raises(InputError, match=r"found none called 'incme'\. Columns: income\."):
+        uses(graph, "loan/snapshot.incme")
+
+
 def test_what_was_never_read_or_written_is_told_with_what_is_near(outbox, graph):
     outbox.append(release())
 
@@ -130,6 +149,37 @@ def test_a_line_that_says_no_more_than_a_longer_one_is_left_out(outbox, graph):
     edges = {(source.what, target.what) for source, target in way(graph, MODEL).edges}
     assert {("snapshot", "validation"), ("validation", "model"), ("window", "decided")} <= edges
     assert not {("snapshot", "model"), ("snapshot", "evidence"), ("model", "endpoint")} & edges
+
+
+def test_a_permit_rests_on_every_decision_over_its_evidence(outbox, graph):
+    outbox.append([*release(), event("govern_loan.approve_risk", [EVIDENCE_READ], [ours("signed/risk", EVIDENCE)])])
+
+    edges = {(source.name, target.name) for source, target in way(graph, MODEL).edges}
+    assert {("loan/signed/compliance", "loan/permit"), ("loan/signed/risk", "loan/permit")} <= edges
+    assert ("loan/evidence", "loan/permit") not in edges
+
+
+def test_a_feature_of_which_no_task_spoke_is_a_column_of_the_way_and_missed(outbox, graph):
+    signature = {"signature": {"inputs": ["income", "moon"]}}
+    outbox.append([*release("govern_loan.train"), event("govern_loan.train", [SNAPSHOT_READ], [
+        ours("model", MANIFEST, governance_model=signature)])])  # fmt: skip
+
+    columns = way(graph, MODEL).columns
+    assert dict(columns) == {"income": (), "moon": ()}
+    assert any("moon" in said for said in trace(graph, MODEL, sorted(columns)).missing)
+
+
+@pytest.mark.parametrize("facets", ["odd", {"schema": []}, {"schema": {"fields": {"a": 1}}}, {"documentation": ["me"]},
+                                    {"ownership": {"owners": ["me"]}}, {"outputStatistics": {"rowCount": "many"}},
+                                    {"governance_model": {"signature": "all"}}])  # fmt: skip
+def test_facets_of_a_wrong_shape_break_no_other_answer(outbox, graph, facets):
+    odd = [{**ours(what, version), "facets": {**facets, "version": {"datasetVersion": version}}
+            if isinstance(facets, dict) else facets}
+           for what, version in (("snapshot", SNAPSHOT), ("model", MANIFEST))]  # fmt: skip
+    outbox.append([*release(), event("govern_loan.other", [], odd)])
+
+    assert "loan/snapshot" in "\n".join(drawing.tree(way(graph, MODEL)))
+    assert trace(graph, MODEL, FEATURES).is_complete
 
 
 def test_older_windows_are_counted_and_not_shown(outbox, graph):

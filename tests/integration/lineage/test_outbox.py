@@ -1,5 +1,7 @@
 """The outbox in PostgreSQL: events are kept once, in order, and by those who may."""
 
+import json
+
 import pytest
 
 from governance.errors import InputError, RefusedError
@@ -45,6 +47,13 @@ def test_everything_can_be_delivered_once_more(outbox):
 def test_a_run_that_must_wait_is_left_out(outbox):
     outbox.append([event("a"), event("b"), event("a")])
     assert [kept.run_id for kept in outbox.pending(without={"a"})] == ["b"]
+
+
+def test_events_about_no_run_can_be_left_out_too(outbox):
+    about_a_job = json.dumps({name: said for name, said in json.loads(event()).items() if name != "run"})
+    outbox.append([about_a_job, event("b")])
+    assert [kept.run_id for kept in outbox.pending()] == [None, "b"]
+    assert [kept.run_id for kept in outbox.pending(without={""})] == ["b"]
 
 
 def test_events_are_found_by_a_data_set_that_they_name(outbox):
