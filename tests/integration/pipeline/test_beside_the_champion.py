@@ -135,6 +135,7 @@ def test_on_the_same_data_both_are_compared_on_the_rows_that_judged_both(begin, 
     assert found["drift.importance_psi"].value >= 0
 
 
+@pytest.mark.slow
 def test_on_other_data_the_champion_answers_only_for_rows_it_has_not_seen(begin, release, models, world) -> None:
     release(*begin(models[2]))
     more = pd.concat([rows(), rows(260).iloc[200:].assign(income=lambda frame: frame["income"] + 0.25)])

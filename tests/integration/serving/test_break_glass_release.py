@@ -108,6 +108,7 @@ def test_when_its_last_day_is_over_it_serves_no_more_and_is_loaded_by_nobody(hou
     assert "The permit of tiny 1.1.0 ended on" in state["refused"]["reason"]
 
 
+@pytest.mark.slow
 def test_no_second_release_rests_on_it_after_its_end(house, emergency):
     later = datetime.now(UTC) + timedelta(days=3)
 

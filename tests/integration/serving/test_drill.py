@@ -117,6 +117,7 @@ def test_a_registry_of_the_drill_reaches_neither_champion_nor_the_mark_of_a_stop
             forbidden()
 
 
+@pytest.mark.slow
 def test_its_rows_are_in_no_prediction_log(house, two):
     def logged() -> int:
         with closing(psycopg.connect(house.database.dsn("postgres"))) as connection:
@@ -246,6 +247,7 @@ class TestOnTheCommandLine:
 
         return call
 
+    @pytest.mark.slow
     def test_it_drills_what_serves_and_exits_with_2_where_there_is_no_way_back(self, house, scoring, governance):
         released(house, 0)
         assert governance("drill")[0] == 2

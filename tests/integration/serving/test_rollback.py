@@ -69,6 +69,7 @@ class TestTheWayBack:
         assert entry.data["snapshot"] == house.world.snapshot.digest
         assert (live(house), live(house, before)) == ("1.0.0", "1.1.0")
 
+    @pytest.mark.slow
     def test_it_takes_seconds(self, house, two):
         began = datetime.now(UTC)
 
@@ -76,6 +77,7 @@ class TestTheWayBack:
 
         assert datetime.now(UTC) - began < timedelta(seconds=15)
 
+    @pytest.mark.slow
     def test_what_people_signed_since_does_not_void_an_earlier_permit(self, house, two):
         tier_says(house, "suspend")
         (house.world.root / "include" / "governance" / "shared.py").write_text("SHARED = 2\n")
@@ -106,6 +108,7 @@ class TestTheWayBack:
         assert roll_back(house, "roll-2").version == "1.0.0"
         assert live(house) == "1.0.0"
 
+    @pytest.mark.slow
     def test_clearing_the_release_of_what_was_left_does_not_bring_it_back(self, house, two):
         roll_back(house)
 
@@ -140,6 +143,7 @@ class TestWhichVersions:
 
         assert [one.version for one in self.targets(house, later)] == ["1.0.0"]
 
+    @pytest.mark.slow
     def test_one_whose_permit_was_revoked_is_skipped(self, house, two):
         released(house, 2)
         revoked = {"evidence": two[1].data["digest"], "reason": "Signed by mistake."}
@@ -147,6 +151,7 @@ class TestWhichVersions:
 
         assert [one.version for one in self.targets(house)] == ["1.0.0"]
 
+    @pytest.mark.slow
     def test_a_permit_for_another_environment_is_none(self, house, two):
         house.world = house.world.with_services(GOVERNANCE_ENVIRONMENT="staging")
 
@@ -238,6 +243,7 @@ class TestNoVersionToRollBackTo:
         assert (outcome.action, live(house)) == ("kept", "1.1.0")
         assert house.registry.champion(MODEL) == two[1].data["evidence"]["model"]["registry_version"]
 
+    @pytest.mark.slow
     def test_a_version_that_a_person_names_and_that_fails_changes_nothing(self, house, two, monkeypatch):
         tier_says(house, "suspend")
         self._fails(monkeypatch, "1.0.0")
@@ -301,6 +307,7 @@ class TestCutOff:
         assert (len(house.entries("rollback")), live(house)) == (1, "1.0.0")
         assert serves(house) == two[0].data["digest"]
 
+    @pytest.mark.slow
     def test_an_acknowledgement_that_was_lost_is_found_by_the_retry(self, house, two, monkeypatch):
         append = Ledger.append
 

@@ -49,6 +49,7 @@ def test_it_says_what_it_leaves_restores_and_opens_an_incident_that_people_are_t
     assert {"The scoring service began to serve 1.0.0.", "1.0.0 serves again, verified and tested live."} < set(told)
 
 
+@pytest.mark.slow
 def test_run_again_it_does_nothing_more(house, two):
     run(house)
 
@@ -69,6 +70,7 @@ def test_without_a_version_to_go_back_to_the_run_ends_red_and_says_whether_it_se
     assert live(house) == "1.0.0"
 
 
+@pytest.mark.slow
 def test_two_who_ask_at_once_mean_the_same_version(house, two):
     run(house, asked_at=datetime.now(UTC))
 

@@ -122,6 +122,7 @@ def test_nor_in_one_without_a_ledger_while_the_mark_is_in_mlflow(house, one, ser
     assert by_hand(house, one)["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_release_brings_it_back(house, one):
     stop(house)
 

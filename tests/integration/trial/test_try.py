@@ -210,6 +210,7 @@ class TestASmallModel:
         assert [one["chosen"] for one in document["alternatives"]["tried"]].count(True) == 1
         assert {"name", "slice", "value", "n"} <= document["measurements"][0].keys()
 
+    @pytest.mark.slow
     def test_parameters_and_seed_can_be_changed_for_once(self, checkout: Path, trial: Trial) -> None:
         other = run_trial(settings_of(checkout), "card", Asked({"c": 1e-6}, seed=5))
 
@@ -245,6 +246,7 @@ class TestWhatStopsIt:
         with pytest.raises(InputError, match=r"train\.py"):
             run_trial(changed("train.py", "    return", "    raise ValueError('no')\n    return"), "card")
 
+    @pytest.mark.slow
     def test_a_type_that_the_spec_does_not_allow_is_refused(self, changed) -> None:
         boosting = "from sklearn.ensemble import HistGradientBoostingClassifier as LogisticRegression"
         settings = changed("train.py", "from sklearn.linear_model import LogisticRegression", boosting)

@@ -108,6 +108,7 @@ def test_the_signed_loan_model_loads_with_the_types_of_its_spec(
     assert np.array_equal(model.score(loan.features), candidate.final["score"])
 
 
+@pytest.mark.slow
 def test_the_final_bytes_decide_about_as_often_in_favour_as_was_measured(candidate: Candidate):
     assert candidate.consistency.agrees
 
