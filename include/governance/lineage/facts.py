@@ -14,7 +14,7 @@ SHORT = 8
 
 
 def by_node(steps: Iterable[Step], events: Mapping[int, Json]) -> dict[Node, Json]:
-    """Return the facets of each data set; of those that were told more than once, the last."""
+    """Return the facets of each data set; of those that were told more than once, what a writer said last."""
     found: dict[Node, Json] = {}
     for step in sorted(steps, key=lambda step: step.number):
         event = events[step.number]
@@ -23,7 +23,10 @@ def by_node(steps: Iterable[Step], events: Mapping[int, Json]) -> dict[Node, Jso
                 facets = {**_object(one.get("facets")), **_object(one.get(aside))}
                 version = str(_object(facets.get("version")).get("datasetVersion") or "")
                 node = Node(str(one.get("namespace")), str(one.get("name")), version)
-                found.setdefault(node, {}).update(facets)
+                told = found.setdefault(node, {})
+                told |= (
+                    facets if side == "outputs" else {name: said for name, said in facets.items() if name not in told}
+                )
     return found
 
 

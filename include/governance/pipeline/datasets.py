@@ -155,7 +155,7 @@ def decision(model: str, role: str, digest: str, **facets: Json) -> Dataset:
 
 def permit(model: str, digest: str) -> Dataset:
     """The permit over an evidence digest."""
-    return _one(model, "permit", digest, _said("Leave to serve a version; the ledger's entry holds who signed for it."))
+    return _one(model, "permit", digest)
 
 
 def endpoint(model: str, version: str, **facets: Json) -> Dataset:
@@ -198,8 +198,31 @@ def incident(model: str, number: str) -> Dataset:
     return _one(model, "incident", number)
 
 
+MEANINGS = {
+    "snapshot": "The data of a run, frozen.",
+    "protected": "What says which groups people belong to, and who they are, kept apart.",
+    "contract": "What the data must be like, as it was signed.",
+    "model": "A model version, by the digest of its signed manifest.",
+    "tried": "The alternatives that were tried for a blocked candidate.",
+    "evidence": "What was measured of a version, and how the policy judges it.",
+    "signed": "What people of a role decided over the evidence.",
+    "permit": "Leave to serve a version; the ledger's entry holds who signed for it.",
+    "endpoint": "The version that the scoring service serves.",
+    "predictions": "What was asked and answered, one row a prediction.",
+    "card": "The model card of a version.",
+    "window": "What production saw in a window, frozen.",
+    "report": "Evidently's report on a window, a second opinion.",
+    "order": "The run that a decision started.",
+    "rollback": "A rollback that was asked for: from which version, and why.",
+    "incident": "What happened, when, and who was told; closed by a person.",
+    "drill": "What came of trying the way back on a shadow.",
+}
+"""Told of each whenever it is named, for Marquez forgets what the writer said once a reader says nothing."""
+
+
 def _one(model: str, what: str, version: str, facets: Mapping[str, Json] | None = None) -> Dataset:
-    return Dataset(NAMESPACE, f"{model}/{what}", {**_version(version), **(facets or {})})
+    meaning = _said(MEANINGS.get(what.partition("/")[0], ""))
+    return Dataset(NAMESPACE, f"{model}/{what}", {**_version(version), **meaning, **(facets or {})})
 
 
 def _said(said: str) -> dict[str, Json]:

@@ -13,9 +13,10 @@ from typing import Any
 
 from governance.catalog import ModelSpec
 from governance.data.delta import Part
-from governance.data.snapshots import DATA, PROTECTED, Snapshot
+from governance.data.snapshots import PROTECTED, Snapshot
 from governance.ledger.log import Entry
 from governance.lineage.trace import IDENTIFIER, PERSONAL
+from governance.pipeline.datasets import MEANINGS
 from governance.pipeline.run import Run
 from governance.records import Dataset, Measurement, Verdict
 
@@ -59,10 +60,7 @@ def frozen_part(spec: ModelSpec, frozen: Snapshot, part: str, source: Sequence[D
     """
     names = apart(spec, frozen)[part == PROTECTED]
     columns = [column for column in columns_of(spec, frozen) if column["name"] in set(names)]
-    said = {
-        DATA: "The data of a run, frozen.",
-        PROTECTED: "What says which groups people belong to, and who they are, kept apart.",
-    }[part]
+    said = MEANINGS["protected" if part == PROTECTED else "snapshot"]
     kept = stored(frozen.parts[part])
     kept["outputStatistics"]["rowCount"] = frozen.rows
     lineage = same_columns(names, source, masked=spec.data.personal)
