@@ -36,7 +36,7 @@ status: setup  ## which service works, and where
 secrets: setup  ## make what is missing in the folder of secrets of docker-compose.yaml (FOLDER=..., ./secrets)
 	@$(PYTHON_IN_VENV) -m stack.secrets_folder $(FOLDER)
 
-test: setup-dev  ## all tests but the slow ones (half an hour on 2 busy cores; the budget is 20 minutes)
+test: setup-dev  ## all tests but the slow ones (23 minutes on 2 cores; the budget is 20)
 	$(PYTEST) -q -n auto -m "$(UNIT)"
 	$(PYTEST) -q -n 3 --dist loadfile -m "not slow" tests/integration
 	$(PYTEST) -q -m "not slow" --durations=5 tests/e2e tests/browser
