@@ -48,7 +48,7 @@ def served(
     answers = datasets.predictions(
         spec.name,
         version,
-        **facets.described(spec, "What was asked and answered, one row a prediction."),
+        **facets.described(spec, datasets.MEANINGS["predictions"]),
         **facets.schema([*columns, answer]),
         **facets.made_of(PREDICTION, features, model),
     )
